@@ -1,0 +1,1 @@
+"""The one Job/Task machine; it knows no kind."""
