@@ -1,0 +1,93 @@
+# `make` or `make help` lists what there is. Everything happens in .venv and build/.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Extra arguments for pytest: make test ARGS='-k cancel -x'
+ARGS ?=
+
+# pip keeps its cache where PIP_CACHE_DIR says, so a CI can carry it from run to run.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+export PYTHONUTF8 := 1
+
+# One process group: Ctrl-C reaches everything that a target started.
+WORKER = $(BIN)/dramatiq actors
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# What is installed follows setup.cfg: a stamp older than it is installed again.
+$(BIN)/python:
+	@PYTHON='$(PYTHON)' sh deploy/venv.sh $(VENV)
+
+$(VENV)/.demo: setup.cfg setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint]'
+	@touch $@
+
+$(VENV)/.dev: setup.cfg setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint,test,dev]'
+	@touch $@ $(VENV)/.demo
+
+.PHONY: demo
+demo: $(VENV)/.demo ## Lint the sample archive on the embedded default; needs no server
+	@rm -rf build/demo && mkdir -p build/demo/state
+	@cd tests/samples/shop && ../../../$(BIN)/python -m zipfile -c ../../../build/demo/shop.zip .
+	@env -u QUAYLINE_DATABASE_URL -u QUAYLINE_BROKER_URL -u QUAYLINE_STORAGE_URL \
+	    QUAYLINE_STATE_DIR='$(CURDIR)/build/demo/state' \
+	    $(BIN)/quayline lint build/demo/shop.zip --dialect postgres \
+	    --format html -o build/demo/report.html --fail-on none
+	@echo
+	@echo "The report: file://$(CURDIR)/build/demo/report.html"
+
+.PHONY: test
+test: services ## Run every test, on real RabbitMQ and PostgreSQL
+	@. build/services.env && $(BIN)/python -m pytest --junitxml=build/junit.xml $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Check style, format, types and the floors of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config setup.cfg --no-logo
+
+.PHONY: format
+format: $(VENV)/.dev ## Put the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: services
+services: $(VENV)/.dev ## Find or start PostgreSQL and RabbitMQ for the tests
+	@BIN='$(CURDIR)/$(BIN)' sh deploy/services.sh
+
+.PHONY: worker
+worker: $(VENV)/.demo ## Work on all queues (QUAYLINE_DATABASE_URL, QUAYLINE_BROKER_URL)
+	exec $(WORKER) $(ARGS)
+
+.PHONY: schedule
+schedule: $(VENV)/.demo ## Run the timetable and the sweep
+	exec $(BIN)/python -m schedules
+
+.PHONY: run
+run: $(VENV)/.demo ## Everything in one process on the embedded default
+	exec $(BIN)/quayline run $(ARGS)
+
+.PHONY: bench
+bench: services ## Measure our path against `sqlfluff lint`; tables go to build/bench
+	@mkdir -p build/bench
+	@. build/services.env && $(BIN)/python -m tests.benchmarks --out build/bench $(ARGS)
+
+.PHONY: chaos
+chaos: services ## Kill and restart processes in mid-job; nothing may be lost or doubled
+	@. build/services.env && $(BIN)/python -m pytest -m chaos --junitxml=build/chaos.xml tests/chaos $(ARGS)
+
+.PHONY: clean
+clean: ## Remove .venv, build/ and every cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	    .import_linter_cache .grimp_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
