@@ -51,10 +51,10 @@ test: services ## Run every test, on real RabbitMQ and PostgreSQL
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style, format, types and the floors of the house
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --config setup.cfg --no-logo
+	@# All four speak, even when the first one fails.
+	@status=0; for check in 'ruff check .' 'ruff format --check .' 'mypy' \
+	    'lint-imports --config setup.cfg --no-logo'; do \
+	    echo "$$check"; $(BIN)/$$check || status=1; done; exit $$status
 
 .PHONY: format
 format: $(VENV)/.dev ## Put the code in the project's format

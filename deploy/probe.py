@@ -1,12 +1,13 @@
 """Ask the servers of the tests, in their own protocols.
 
-``probe.py database URL`` and ``probe.py broker URL`` print the server's version and exit 0, or print
-one sentence and exit 1 (nobody answers, or not yet) or 3 (it answers and refuses our login, database
-or virtual host). ``probe.py statement URL SQL`` has run one SQL statement, with the same codes.
+``probe.py database URL`` and ``probe.py broker URL`` print the server's version and exit 0, or
+print one sentence and exit 1 (nobody answers, or not yet) or 3 (it answers and refuses our login,
+database or virtual host). ``probe.py statement URL SQL`` has run one SQL statement, same codes.
 """
 
 import logging
 import sys
+from collections.abc import Callable
 
 import pika
 import pika.exceptions
@@ -55,12 +56,19 @@ def refused(url: str) -> bool:
     return psycopg.pq.PGconn.ping(url.encode()) == psycopg.pq.Ping.OK
 
 
+QUESTIONS: dict[str, Callable[..., str]] = {
+    "database": database,
+    "broker": broker,
+    "statement": statement,
+}
+
+
 def main() -> int:
     """Probe the server that the command line names."""
     kind, url, *rest = sys.argv[1:]
     logging.disable(logging.CRITICAL)  # pika logs a traceback for every refused connection
     try:
-        print({"database": database, "broker": broker, "statement": statement}[kind](url, *rest))
+        print(QUESTIONS[kind](url, *rest))
     except psycopg.Error as error:
         print(" ".join(str(error).split()))
         return REFUSED if refused(url) else AWAY
