@@ -1,0 +1,49 @@
+"""What every handler is given: the settings and the blob storage of this process."""
+
+from dataclasses import dataclass
+
+from pipeline import broker
+from pipeline.settings import Settings, get_settings
+from pipeline.store import database, schema
+from pipeline.store.blobs import BlobStore
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The surroundings of the work in one process."""
+
+    settings: Settings
+    blobs: BlobStore
+
+
+_current: Context | None = None
+
+
+def open_context(settings: Settings | None = None) -> Context:
+    """Open the database (brought to this version's schema), the storage and the broker."""
+    global _current
+    if settings is None and _current is not None:
+        return _current
+    settings = settings or get_settings()
+    database.open_database(
+        settings.database, pool=settings.database_pool, timeout_s=settings.database_timeout_s
+    )
+    schema.migrate()
+    broker.use_broker(broker.make_broker(settings))
+    _current = Context(settings, BlobStore(settings.storage))
+    return _current
+
+
+def current_context() -> Context:
+    """Return this process's context, opened from its settings at the first call."""
+    return _current or open_context()
+
+
+def close_context() -> None:
+    """Close the database and the broker of this process."""
+    global _current
+    if _current is not None:
+        broker.current_broker().close()
+        broker.use_broker(None)
+        database.close_database()
+        _current = None

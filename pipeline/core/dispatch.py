@@ -1,0 +1,144 @@
+"""Who goes next: the order between jobs is decided here, from the rows, at the moment of sending.
+
+Queues stay short. Per kind at most ``window`` batches are in flight (sent and not closed);
+whoever closes one asks for the next. Among the jobs with something due the choice is: highest
+priority, then fewest batches in flight, then fewest tasks done, then oldest. So a job of ten files
+waits for one free slot behind a job of 100,000, not for its end. Within a job the largest task
+goes first, so that no core idles at the end.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dramatiq
+
+from pipeline import broker
+from pipeline.clock import new_id
+from pipeline.core.context import Context
+from pipeline.core.kinds import Kind, get_kind
+from pipeline.store.database import as_json, dialect, execute, lock, transaction
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A job with something due, as the choice between jobs sees it."""
+
+    id: uuid.UUID
+    priority: int
+    done: int
+    in_flight: int
+
+    @property
+    def rank(self) -> tuple[int, int, int, uuid.UUID]:
+        """The sort key: the smallest is served next (ids are ordered by age)."""
+        return (-self.priority, self.in_flight, self.done, self.id)
+
+
+def dispatch(kind_name: str, context: Context) -> int:
+    """Send the batches that are due and fit into the window; return how many were sent."""
+    kind = get_kind(kind_name)
+    with transaction():
+        lock(f"dispatch:{kind.name}")
+        batches = _choose(kind, context)
+    if batches and not broker.send([_message(kind, *batch) for batch in batches]):
+        unhint([batch_id for batch_id, _, _ in batches])
+        return 0
+    return len(batches)
+
+
+def unhint(batches: Sequence[uuid.UUID]) -> None:
+    """Take back the note that these batches were sent, so that the next dispatch sends them."""
+    with transaction():
+        execute(
+            "UPDATE tasks SET hinted_at = NULL, batch = NULL"
+            f" WHERE batch IN {dialect().ids} AND state = 'pending'",
+            as_json([each.hex for each in batches]),
+        )
+
+
+def _choose(kind: Kind, context: Context) -> list[tuple[uuid.UUID, uuid.UUID, list[str]]]:
+    candidates = _candidates(kind)
+    free = context.settings.window - _in_flight(kind, candidates)
+    chosen = []
+    while free > 0 and candidates:
+        job = min(candidates, key=lambda each: each.rank)
+        batch = _take(job.id, context)
+        if batch is None:
+            candidates.remove(job)
+            continue
+        chosen.append((batch[0], job.id, batch[1]))
+        job.in_flight += 1
+        job.done += len(batch[1])
+        free -= 1
+    return chosen
+
+
+def _candidates(kind: Kind) -> list[Candidate]:
+    rows = execute(
+        "SELECT id, priority, succeeded + failed + timed_out + cancelled - reused FROM jobs"
+        " WHERE kind = %s AND state = 'running' AND cancel_requested_at IS NULL"
+        " AND EXISTS (SELECT 1 FROM tasks WHERE tasks.job_id = jobs.id AND tasks.state = 'pending'"
+        f" AND tasks.hinted_at IS NULL AND tasks.not_before <= {dialect().now})",
+        kind.name,
+    )
+    return [Candidate(_uuid(row[0]), row[1], row[2], 0) for row in rows]
+
+
+def _in_flight(kind: Kind, candidates: list[Candidate]) -> int:
+    rows = execute(
+        "SELECT job_id, count(DISTINCT batch) FROM tasks WHERE state IN ('pending', 'running')"
+        " AND hinted_at IS NOT NULL AND job_id IN"
+        " (SELECT id FROM jobs WHERE kind = %s AND state = 'running') GROUP BY job_id",
+        kind.name,
+    )
+    by_job = {_uuid(job_id): count for job_id, count in rows}
+    for candidate in candidates:
+        candidate.in_flight = by_job.get(candidate.id, 0)
+    return sum(by_job.values())
+
+
+def _take(job_id: uuid.UUID, context: Context) -> tuple[uuid.UUID, list[str]] | None:
+    """Note the job's next batch as sent; a task with a strike goes alone, to spare its neighbours."""
+    sql = dialect()
+    rows = execute(
+        "SELECT id, size_bytes, strikes FROM tasks WHERE job_id = %s AND state = 'pending'"
+        f" AND hinted_at IS NULL AND not_before <= {sql.now}"
+        " ORDER BY size_bytes DESC LIMIT %s",
+        *(job_id.hex, context.settings.batch_tasks),
+    )
+    picked = _cut(rows, context.settings.batch_bytes)
+    if not picked:
+        return None
+    batch = new_id()
+    execute(
+        f"UPDATE tasks SET hinted_at = {sql.now}, batch = %s WHERE id IN {sql.ids}"
+        " AND state = 'pending'",
+        *(batch.hex, as_json([each.hex for each in picked])),
+    )
+    return batch, [str(each) for each in picked]
+
+
+def _cut(rows: Sequence[tuple[Any, int, int]], batch_bytes: int) -> list[uuid.UUID]:
+    struck = [_uuid(task_id) for task_id, _, strikes in rows if strikes]
+    if struck:
+        return struck[:1]
+    picked: list[uuid.UUID] = []
+    room = batch_bytes
+    for task_id, size_bytes, _ in rows:
+        if picked and size_bytes > room:
+            break
+        picked.append(_uuid(task_id))
+        room -= size_bytes
+    return picked
+
+
+def _message(
+    kind: Kind, batch: uuid.UUID, job_id: uuid.UUID, task_ids: list[str]
+) -> dramatiq.Message[Any]:
+    return broker.message(kind.work_queue, kind.work_actor, str(job_id), task_ids)
+
+
+def _uuid(value: uuid.UUID | str) -> uuid.UUID:
+    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)

@@ -1,0 +1,56 @@
+"""What happens once a job has ended: its reports, then the mark that they stand."""
+
+import logging
+import uuid
+
+from pipeline import broker, logs
+from pipeline.core import jobs, retries, transitions
+from pipeline.core.context import Context
+from pipeline.core.heartbeat import Heartbeat
+from pipeline.core.kinds import get_kind
+from pipeline.errors import QuaylineError
+
+log = logging.getLogger(__name__)
+
+QUEUE = "monitoring"
+ACTOR = "finish_job"
+
+
+def announce(job_id: uuid.UUID) -> None:
+    """Send the finish message of a job that has just ended; the sweep sends it when this is lost."""
+    broker.send([broker.message(QUEUE, ACTOR, str(job_id))])
+
+
+def run_finish(job_id: uuid.UUID, context: Context) -> None:
+    """Write the reports of an ended job if that is due and nobody else does."""
+    settings = context.settings
+    attempt = transitions.claim_job(
+        job_id, phase="finish", worker=settings.worker_name, lease_s=settings.lease_s
+    )
+    if attempt is None:
+        return
+    job = jobs.get(job_id)
+
+    def renew() -> bool:
+        return transitions.renew_job(job_id, attempt, lease_s=settings.lease_s)
+
+    with logs.bind(job_id=str(job_id)), Heartbeat(job_id, renew, lease_s=settings.lease_s):
+        try:
+            result = get_kind(job.kind).finish(job, context)
+        except Exception as error:
+            _unfinished(job_id, attempt, error, context)
+        else:
+            transitions.finalized(job_id, attempt, result, actor=settings.worker_name)
+
+
+def _unfinished(job_id: uuid.UUID, attempt: int, error: Exception, context: Context) -> None:
+    """Try again later, or close the job with the sentence of what went wrong in its result."""
+    log.exception("The reports could not be written")
+    known = isinstance(error, QuaylineError)
+    message = str(error) if known else "Writing the reports failed; the log has the traceback."
+    decision = retries.decide(retries.Reason.ERROR, attempt, context.settings)
+    actor = context.settings.worker_name
+    if decision.state == "failed":
+        transitions.finalized(job_id, attempt, {"error": message}, actor=actor)
+    else:
+        transitions.put_back_job(job_id, attempt, decision.delay_s, message, actor=actor)

@@ -1,0 +1,236 @@
+"""Jobs as their users see them: submit once, look, cancel, retry."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline import broker
+from pipeline.clock import new_id
+from pipeline.core import finishing, transitions
+from pipeline.core.heartbeat import STOPS
+from pipeline.core.kinds import get_kind
+from pipeline.errors import Conflict, NotFound, Refused
+from pipeline.states import TERMINAL_JOB, JobState, Reason
+from pipeline.store.database import as_json, dialect, execute, session, stream, transaction
+from pipeline.store.models import EventRow, JobRow
+from pipeline.store.results import unpacked
+
+#: The states of a job that its kind's tasks may bring it to when it is stopped.
+STOPPED_JOB = {Reason.CANCELLED: JobState.CANCELLED, Reason.DEADLINE: JobState.TIMED_OUT}
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a user asks for. ``parameters`` are validated by the kind, unknown keys refused."""
+
+    kind: str
+    parameters: Mapping[str, Any]
+    source: Mapping[str, Any] | None = None
+    priority: int = 5
+    owner: str = ""
+    labels: Mapping[str, str] | None = None
+    idempotency_key: str | None = None
+    deadline_s: float | None = None
+
+    def digest(self) -> str:
+        """Return the digest by which a repeated request is recognised."""
+        told = [self.kind, self.parameters, self.source, self.priority, self.labels]
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def submit(submission: Submission) -> uuid.UUID:
+    """Write the job's row, then ring; return the job's id.
+
+    The same owner and idempotency key return the job that exists; with another request under that
+    key ``Conflict`` is raised. A broker that is away costs nothing: the sweep rings later.
+    """
+    kind = get_kind(submission.kind)
+    if not 0 <= submission.priority <= 9:
+        raise Refused("A priority is a whole number from 0 to 9.")
+    job_id = new_id()
+    sql = dialect()
+    deadline = sql.later("%s") if submission.deadline_s is not None else "%s"
+    with transaction():
+        rows = execute(
+            "INSERT INTO jobs (id, kind, state, stage, priority, owner, labels, idempotency_key,"
+            " request_digest, parameters, source, not_before, created_at, hinted_at, deadline_at)"
+            " VALUES (%s, %s, 'pending', 'queued', %s, %s, %s, %s, %s, %s, %s,"
+            f" {sql.now}, {sql.now}, {sql.now}, {deadline})"
+            " ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
+            " RETURNING id",
+            *(job_id.hex, kind.name, submission.priority, submission.owner),
+            *(as_json(dict(submission.labels or {})), submission.idempotency_key),
+            *(submission.digest(), as_json(dict(submission.parameters))),
+            as_json(dict(submission.source)) if submission.source is not None else None,
+            submission.deadline_s,
+        )
+        if not rows:
+            return _existing(submission)
+        actor = submission.owner or "submitter"
+        transitions.record(job_id, "job", None, JobState.PENDING, actor=actor)
+    ring(kind.name, job_id)
+    return job_id
+
+
+def _existing(submission: Submission) -> uuid.UUID:
+    row = JobRow.get(
+        (JobRow.owner == submission.owner) & (JobRow.idempotency_key == submission.idempotency_key)
+    )
+    if row.request_digest != submission.digest():
+        raise Conflict(
+            f"The idempotency key {submission.idempotency_key!r} was used for another request"
+            f" (job {row.id})."
+        )
+    found: uuid.UUID = row.id
+    return found
+
+
+def ring(kind_name: str, job_id: uuid.UUID) -> bool:
+    """Send the job's first message; on failure its row says at once that it is due."""
+    kind = get_kind(kind_name)
+    if broker.send([broker.message(kind.plan_queue, kind.plan_actor, str(job_id))]):
+        return True
+    with transaction():
+        execute("UPDATE jobs SET hinted_at = NULL WHERE id = %s AND state = 'pending'", job_id.hex)
+    return False
+
+
+def get(job_id: uuid.UUID | str) -> JobRow:
+    """Return the job's row; ``NotFound`` when there is none of that id."""
+    try:
+        wanted = job_id if isinstance(job_id, uuid.UUID) else uuid.UUID(str(job_id))
+    except ValueError:
+        raise NotFound(f"{job_id!r} is not the id of a job.") from None
+    with session():
+        row = JobRow.get_or_none(JobRow.id == wanted)
+    if row is None:
+        raise NotFound(f"There is no job {wanted}.")
+    return row
+
+
+def listed(*, state: str | None = None, owner: str | None = None, limit: int = 50) -> list[JobRow]:
+    """Return jobs, the newest first."""
+    query = JobRow.select().order_by(JobRow.id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(JobRow.state == JobState(state))
+    if owner is not None:
+        query = query.where(JobRow.owner == owner)
+    with session():
+        return list(query)
+
+
+def cancel(job_id: uuid.UUID, *, actor: str) -> bool:
+    """Cancel the job: pending tasks at once, running ones at their next heartbeat.
+
+    False when it had ended or was cancelled before.
+    """
+    if not transitions.request_cancel(job_id, actor=actor):
+        return False
+    stop(job_id, Reason.CANCELLED, actor=actor)
+    return True
+
+
+def stop(job_id: uuid.UUID, reason: Reason, *, actor: str) -> None:
+    """Close what the job has pending, and the job itself when nothing of it runs."""
+    state, message = STOPS[reason]
+    job = get(job_id)
+    if job.state in TERMINAL_JOB:
+        return
+    if job.planned_at is None:
+        ended = transitions.end_unplanned(
+            job_id, STOPPED_JOB[reason], reason, message, actor=actor
+        )
+    else:
+        ended = transitions.close_pending(job_id, state, reason, message, actor=actor)
+    if ended:
+        finishing.announce(job_id)
+
+
+def retry(job_id: uuid.UUID, *, actor: str) -> uuid.UUID:
+    """Submit the ended job again as a new one; results that were reached are reused, so only what
+    did not end well is done again."""
+    job = get(job_id)
+    if job.state not in TERMINAL_JOB:
+        raise Refused(f"The job is still {job.state}; only an ended job can be run again.")
+    return submit(
+        Submission(
+            kind=job.kind,
+            parameters=job.parameters,
+            source=job.source,
+            priority=job.priority,
+            owner=job.owner,
+            labels={**job.labels, "retry_of": str(job.id), "retried_by": actor},
+        )
+    )
+
+
+def events(job_id: uuid.UUID) -> list[dict[str, Any]]:
+    """Return the whole history of the job, oldest first."""
+    with session():
+        query = EventRow.select().where(EventRow.job == job_id).order_by(EventRow.id).dicts()
+        return [{**row, "job": str(row["job"])} for row in query]
+
+
+def tasks(job_id: uuid.UUID) -> Iterator[dict[str, Any]]:
+    """Yield the job's tasks in order, each with its result document; memory holds a few hundred."""
+    names = ("seq", "id", "name", "state", "reason", "message", "attempt", "size_bytes", "result")
+    rows = stream(
+        "SELECT t.seq, t.id, t.name, t.state, t.reason, t.message, t.attempt, t.size_bytes, r.body"
+        " FROM tasks t LEFT JOIN results r ON r.key = t.result_key"
+        " WHERE t.job_id = %s AND t.seq > %s ORDER BY t.seq LIMIT %s",
+        (job_id.hex, -1),
+        chunk=200,
+    )
+    for row in rows:
+        yield {**dict(zip(names, row, strict=True)), "result": unpacked(row[-1])}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is; rates and estimates are derived from the rows when asked for."""
+
+    state: str
+    stage: str
+    message: str
+    total: int
+    done: int
+    succeeded: int
+    failed: int
+    timed_out: int
+    cancelled: int
+    reused: int
+    planned: bool
+    finalized: bool
+    elapsed_s: float
+    rate_per_s: float
+    eta_s: float | None
+
+
+def progress(job_id: uuid.UUID) -> Progress:
+    """Return the progress of the job."""
+    job = get(job_id)
+    end = job.finished_at or datetime.now(UTC)
+    elapsed = max(0.0, (end - (job.started_at or end)).total_seconds())
+    rate = (job.done - job.reused) / elapsed if elapsed > 0 else 0.0
+    left = job.total - job.done
+    return Progress(
+        state=job.state,
+        stage=job.stage,
+        message=job.message,
+        total=job.total,
+        done=job.done,
+        succeeded=job.succeeded,
+        failed=job.failed,
+        timed_out=job.timed_out,
+        cancelled=job.cancelled,
+        reused=job.reused,
+        planned=job.planned_at is not None,
+        finalized=job.finalized_at is not None,
+        elapsed_s=elapsed,
+        rate_per_s=rate,
+        eta_s=left / rate if rate > 0 and job.planned_at is not None else None,
+    )

@@ -1,0 +1,73 @@
+"""What the machine must know of a kind of job, and where it finds it.
+
+A kind is a package ``pipeline.kinds.<name>`` whose ``KIND`` is a ``Kind``; the packages' heavy
+parts (``plan``, ``work``, ``finish``) are imported by workers only, at their first use.
+"""
+
+import importlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from pipeline.errors import Refused
+
+PACKAGE = "pipeline.kinds"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of job: its validated parameters, its doorbells and the package of its code."""
+
+    name: str
+    package: str
+    parameters: type[BaseModel]
+    plan_queue: str
+    plan_actor: str
+    work_queue: str
+    work_actor: str
+
+    @property
+    def plan(self) -> Callable[..., None]:
+        """``plan(job, planning, context)``: job -> tasks."""
+        return self._handler("plan")
+
+    @property
+    def work(self) -> Callable[..., None]:
+        """``work(job, claims, ledger, beat, context)``: one batch of tasks -> outcomes."""
+        return self._handler("work")
+
+    @property
+    def finish(self) -> Callable[..., dict[str, Any]]:
+        """``finish(job, context)`` -> the job's result, a JSON document."""
+        return self._handler("finish")
+
+    def _handler(self, step: str) -> Callable[..., Any]:
+        handler: Callable[..., Any] = getattr(importlib.import_module(f"{self.package}.{step}"), step)
+        return handler
+
+
+_registered: dict[str, Kind] = {}
+
+
+def register(kind: Kind) -> Kind:
+    """Make a kind known that lives outside ``pipeline.kinds``."""
+    _registered[kind.name] = kind
+    return kind
+
+
+def get_kind(name: str) -> Kind:
+    """Return the kind of that name; ``Refused`` when there is none."""
+    if name in _registered:
+        return _registered[name]
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
+        raise Refused(f"There is no kind of job named {name!r}.")
+    try:
+        module = importlib.import_module(f"{PACKAGE}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{PACKAGE}.{name}":
+            raise
+        raise Refused(f"There is no kind of job named {name!r}.") from error
+    return register(module.KIND)

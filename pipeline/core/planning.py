@@ -1,0 +1,115 @@
+"""Turns a job into tasks, under a lease, in bulk, resumable at any line."""
+
+import logging
+import time
+import uuid
+from collections.abc import Sequence
+
+from pipeline import logs
+from pipeline.core import finishing, jobs, retries, transitions
+from pipeline.core.context import Context
+from pipeline.core.dispatch import dispatch
+from pipeline.core.heartbeat import STOPS, Heartbeat
+from pipeline.core.kinds import get_kind
+from pipeline.core.transitions import NewTask
+from pipeline.errors import QuaylineError, Transient
+from pipeline.states import JobState, Reason
+from pipeline.store.database import execute, transaction
+
+log = logging.getLogger(__name__)
+
+#: A stage text is written at most this often, in seconds.
+STAGE_EVERY_S = 0.5
+
+
+class Stopped(Exception):
+    """Raised inside a plan when the job was cancelled, is late, or went to another worker."""
+
+
+class Planning:
+    """What a kind's ``plan`` is given: a place to put tasks, and to say what it does."""
+
+    def __init__(
+        self, job_id: uuid.UUID, attempt: int, kind: str, beat: Heartbeat, context: Context
+    ) -> None:
+        self.job_id = job_id
+        self._attempt = attempt
+        self._kind = kind
+        self._beat = beat
+        self._context = context
+        self._staged_at = 0.0
+
+    def add(self, tasks: Sequence[NewTask]) -> None:
+        """Insert the tasks (one statement) and let workers begin on them."""
+        self.check()
+        actor = self._context.settings.worker_name
+        if transitions.insert_tasks(self.job_id, self._attempt, tasks, actor=actor) is None:
+            raise Stopped
+        dispatch(self._kind, self._context)
+
+    def stage(self, text: str) -> None:
+        """Show the text as the job's stage."""
+        self.check()
+        if time.monotonic() - self._staged_at >= STAGE_EVERY_S:
+            self._staged_at = time.monotonic()
+            with transaction():
+                execute("UPDATE jobs SET stage = %s WHERE id = %s", text, self.job_id.hex)
+
+    def check(self) -> None:
+        """Raise ``Stopped`` when the plan should not go on."""
+        if self._beat.stopped():
+            raise Stopped
+
+
+def run_plan(job_id: uuid.UUID, context: Context) -> None:
+    """Plan the job if that is due and nobody else does; every way out leaves a row that says what next."""
+    settings = context.settings
+    attempt = transitions.claim_job(
+        job_id, phase="plan", worker=settings.worker_name, lease_s=settings.lease_s
+    )
+    if attempt is None:
+        return
+    job = jobs.get(job_id)
+
+    def renew() -> bool:
+        return transitions.renew_job(job_id, attempt, lease_s=settings.lease_s)
+
+    with logs.bind(job_id=str(job_id)), Heartbeat(job_id, renew, lease_s=settings.lease_s) as beat:
+        try:
+            planning = Planning(job_id, attempt, job.kind, beat, context)
+            get_kind(job.kind).plan(job, planning, context)
+        except Stopped:
+            _stopped(job_id, beat, context)
+        except Transient as error:
+            _again(job_id, attempt, error, context)
+        except QuaylineError as error:
+            _failed(job_id, error.reason, error.message, context)
+        except Exception:
+            log.exception("A plan failed")
+            error = Transient("Planning failed unexpectedly; the log has the traceback.")
+            _again(job_id, attempt, error, context)
+        else:
+            if transitions.planned(job_id, attempt, stage="working", actor=settings.worker_name):
+                finishing.announce(job_id)
+            dispatch(job.kind, context)
+
+
+def _stopped(job_id: uuid.UUID, beat: Heartbeat, context: Context) -> None:
+    if beat.reason in STOPS:
+        jobs.stop(job_id, beat.reason, actor=context.settings.worker_name)
+
+
+def _again(job_id: uuid.UUID, attempt: int, error: QuaylineError, context: Context) -> None:
+    decision = retries.decide(error.reason, attempt, context.settings)
+    if decision.state == "failed":
+        _failed(job_id, error.reason, error.message, context)
+    else:
+        transitions.put_back_job(
+            job_id, attempt, decision.delay_s, error.message, actor=context.settings.worker_name
+        )
+
+
+def _failed(job_id: uuid.UUID, reason: Reason, message: str, context: Context) -> None:
+    actor = context.settings.worker_name
+    if transitions.end_unplanned(job_id, JobState.FAILED, reason, message, actor=actor):
+        finishing.announce(job_id)

@@ -1,0 +1,164 @@
+"""Runs one batch of tasks: claim, work, close, send what is due next."""
+
+import logging
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tenacity
+
+from pipeline import logs
+from pipeline.core import finishing, jobs, retries, transitions
+from pipeline.core.context import Context
+from pipeline.core.dispatch import dispatch
+from pipeline.core.heartbeat import STOPS, Heartbeat
+from pipeline.core.kinds import get_kind
+from pipeline.core.transitions import Claim, Outcome
+from pipeline.errors import DatabaseUnavailable, Transient
+from pipeline.states import Reason, TaskState
+from pipeline.store import results
+from pipeline.store.results import Result
+
+log = logging.getLogger(__name__)
+
+#: Outcomes are written together, at most this often per batch, in seconds.
+FLUSH_EVERY_S = 0.5
+
+STATES = {Reason.TIME_LIMIT: TaskState.TIMED_OUT, Reason.DEADLINE: TaskState.TIMED_OUT}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a kind says that one task ended: no reason means well."""
+
+    claim: Claim
+    reason: Reason | None = None
+    message: str = ""
+    result: Result | None = None
+
+
+class Ledger:
+    """Collects the endings of a batch and closes them together: one transaction for many tasks."""
+
+    def __init__(self, job_id: uuid.UUID, claims: Sequence[Claim], context: Context) -> None:
+        self.job_id = job_id
+        self.open = {claim.id: claim for claim in claims}
+        self.job_ended = False
+        self._context = context
+        self._waiting: list[tuple[Outcome, Result | None]] = []
+        self._flushed_at = time.monotonic()
+
+    def add(self, ending: Ending) -> None:
+        """Note an ending; it is written within ``FLUSH_EVERY_S`` of work, or at the batch's end."""
+        self._waiting.append((self._outcome(ending), ending.result))
+        del self.open[ending.claim.id]
+        if time.monotonic() - self._flushed_at >= FLUSH_EVERY_S:
+            self.flush()
+
+    def stop(self, state: TaskState, reason: Reason, message: str) -> None:
+        """Close every task that is still open this way."""
+        for claim in self.open.values():
+            outcome = Outcome(claim.id, claim.attempt, state, reason, message)
+            self._waiting.append((outcome, None))
+        self.open.clear()
+
+    def strike(self, reason: Reason, message: str) -> None:
+        """End the open tasks' run badly: they run again while they have strikes left."""
+        for claim in self.open.values():
+            self._waiting.append((self._outcome(Ending(claim, reason, message)), None))
+        self.open.clear()
+
+    def hand_back(self, reason: Reason, message: str, *, delay_s: float = 0.0) -> None:
+        """Give the open tasks back without a strike: the fault was not theirs."""
+        for claim in self.open.values():
+            told = (claim.id, claim.attempt, TaskState.PENDING, reason, message)
+            self._waiting.append((Outcome(*told, delay_s=delay_s), None))
+        self.open.clear()
+
+    def flush(self) -> None:
+        """Write what was noted: results first, then the closes and the rollup."""
+        for attempt in _patiently(self._context.settings.lease_s):
+            with attempt:
+                self._write()
+
+    def _write(self) -> None:
+        if self._waiting:
+            results.store([result for _, result in self._waiting if result is not None])
+            self.job_ended |= transitions.close_tasks(
+                self.job_id,
+                [outcome for outcome, _ in self._waiting],
+                actor=self._context.settings.worker_name,
+            )
+            self._waiting.clear()
+        self._flushed_at = time.monotonic()
+
+    def _outcome(self, ending: Ending) -> Outcome:
+        claim, reason = ending.claim, ending.reason
+        if reason is None:
+            key = ending.result.key if ending.result else None
+            return Outcome(
+                claim.id, claim.attempt, TaskState.SUCCEEDED, None, ending.message, key
+            )
+        if reason in STATES:
+            return Outcome(claim.id, claim.attempt, STATES[reason], reason, ending.message)
+        decision = retries.decide(reason, claim.strikes + 1, self._context.settings)
+        return Outcome(
+            *(claim.id, claim.attempt, decision.state, reason, ending.message),
+            delay_s=decision.delay_s,
+            strike=True,
+        )
+
+
+def _patiently(limit_s: float) -> tenacity.Retrying:
+    """Try again while the database is away; closes are compare-and-set, so twice is once."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(DatabaseUnavailable),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=5),
+        stop=tenacity.stop_after_delay(limit_s),
+        reraise=True,
+    )
+
+
+def run_batch(job_id: uuid.UUID, task_ids: Sequence[str], context: Context) -> None:
+    """Do what is due of these tasks; whatever happens, each task's row says what comes next."""
+    settings = context.settings
+    claims = transitions.claim_tasks(
+        job_id, task_ids, worker=settings.worker_name, lease_s=settings.lease_s
+    )
+    job = jobs.get(job_id)
+    if claims:
+        with logs.bind(job_id=str(job_id)):
+            _work(job, claims, context)
+    dispatch(job.kind, context)
+
+
+def _work(job: jobs.JobRow, claims: list[Claim], context: Context) -> None:
+    ledger = Ledger(job.id, claims, context)
+
+    def renew() -> bool:
+        held = list(ledger.open.values())
+        return not held or bool(transitions.renew(held, lease_s=context.settings.lease_s))
+
+    with Heartbeat(job.id, renew, lease_s=context.settings.lease_s) as beat:
+        try:
+            get_kind(job.kind).work(job, claims, ledger, beat, context)
+        except Transient as error:
+            pause = context.settings.backoff_s
+            ledger.hand_back(error.reason, error.message, delay_s=pause)
+        except Exception:
+            log.exception("A batch failed")
+            text = "The worker failed unexpectedly; its log has the traceback."
+            ledger.strike(Reason.ERROR, text)
+        except BaseException:
+            # A shutdown or a time limit of the message: the work was not at fault.
+            ledger.hand_back(Reason.WORKER_LOST, "The worker was stopped.")
+            ledger.flush()
+            raise
+    if beat.reason in STOPS:
+        ledger.stop(STOPS[beat.reason][0], beat.reason, STOPS[beat.reason][1])
+    elif ledger.open:
+        ledger.strike(Reason.ERROR, "The worker left the task undone.")
+    ledger.flush()
+    if ledger.job_ended:
+        finishing.announce(job.id)

@@ -1,0 +1,164 @@
+"""The periodic look at the rows: what is due and has nobody gets its hint again.
+
+Safe to run anywhere, any number of times, at the same time: every step is a compare-and-set.
+"""
+
+import logging
+import uuid
+from dataclasses import asdict, dataclass
+
+from pipeline import broker
+from pipeline.core import finishing, jobs, retries, transitions
+from pipeline.core.context import Context
+from pipeline.core.dispatch import dispatch
+from pipeline.core.kinds import get_kind
+from pipeline.core.transitions import Outcome
+from pipeline.states import Reason
+from pipeline.store.database import dialect, execute, session, transaction
+
+log = logging.getLogger(__name__)
+
+#: Rows that one step of a sweep looks at; the rest waits for the next sweep.
+STEP = 1000
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one sweep did."""
+
+    lost_tasks: int = 0
+    lost_hints: int = 0
+    planned_again: int = 0
+    stopped: int = 0
+    batches_sent: int = 0
+    finishes_sent: int = 0
+
+
+def sweep(context: Context) -> Swept:
+    """Find lost workers, lost hints, passed deadlines and unfinished ends; set each going again."""
+    swept = Swept(
+        stopped=_stop_due(context),
+        lost_tasks=_recover_tasks(context),
+        planned_again=_ring_due(context),
+        lost_hints=_forget_lost_hints(context),
+    )
+    for kind in _open_kinds():
+        swept.batches_sent += dispatch(kind, context)
+    swept.finishes_sent = _finish_due(context)
+    if any(asdict(swept).values()):
+        log.info("Swept", extra=asdict(swept))
+    return swept
+
+
+def _open_kinds() -> list[str]:
+    with session():
+        rows = execute("SELECT DISTINCT kind FROM jobs WHERE state IN ('pending', 'running')")
+    return [row[0] for row in rows]
+
+
+def _recover_tasks(context: Context) -> int:
+    """Tasks whose lease lapsed lost their worker: that counts as a run that ended badly."""
+    with session():
+        rows = execute(
+            "SELECT id, job_id, attempt, strikes FROM tasks WHERE state IN ('pending', 'running')"
+            " AND hinted_at IS NOT NULL AND state = 'running'"
+            f" AND lease_until < {dialect().now} LIMIT {STEP}"
+        )
+    by_job: dict[uuid.UUID, list[Outcome]] = {}
+    for task_id, job_id, attempt, strikes in rows:
+        decision = retries.decide(Reason.WORKER_LOST, strikes + 1, context.settings)
+        outcome = Outcome(
+            *(_uuid(task_id), attempt, decision.state, Reason.WORKER_LOST),
+            message=f"The worker was lost in run {attempt}.",
+            delay_s=decision.delay_s,
+            strike=True,
+        )
+        by_job.setdefault(_uuid(job_id), []).append(outcome)
+    for job_id, outcomes in by_job.items():
+        if transitions.close_tasks(job_id, outcomes, actor="sweep", lapsed_only=True):
+            finishing.announce(job_id)
+    return len(rows)
+
+
+def _ring_due(context: Context) -> int:
+    """Jobs that wait for their plan and whose hint or planner was lost get rung again."""
+    sql = dialect()
+    with transaction():
+        rows = execute(
+            f"UPDATE jobs SET hinted_at = {sql.now} WHERE id IN (SELECT id FROM jobs"
+            " WHERE state IN ('pending', 'running') AND planned_at IS NULL"
+            f" AND cancel_requested_at IS NULL AND not_before <= {sql.now}"
+            f" AND (lease_until IS NULL OR lease_until < {sql.now})"
+            f" AND (hinted_at IS NULL OR hinted_at < {sql.later('%s')}) LIMIT {STEP})"
+            " RETURNING id, kind, attempt",
+            -context.settings.hint_again_s,
+        )
+    rung = 0
+    for job_id, kind, attempt in rows:
+        if attempt >= context.settings.max_attempts + retries.LOST_GRACE:
+            text = f"Planning lost its worker {attempt} times."
+            _end(_uuid(job_id), Reason.WORKER_LOST, text)
+        else:
+            rung += jobs.ring(kind, _uuid(job_id))
+    return rung
+
+
+def _end(job_id: uuid.UUID, reason: Reason, message: str) -> None:
+    state = jobs.JobState.FAILED
+    if transitions.end_unplanned(job_id, state, reason, message, actor="sweep"):
+        finishing.announce(job_id)
+
+
+def _forget_lost_hints(context: Context) -> int:
+    """Sent batches that nobody took up, while their queue is empty, count as not sent."""
+    stuck = 0
+    sql = dialect()
+    for name in _open_kinds():
+        if broker.waiting(get_kind(name).work_queue):
+            continue
+        with transaction():
+            stuck += len(
+                execute(
+                    "UPDATE tasks SET hinted_at = NULL, batch = NULL WHERE state = 'pending'"
+                    f" AND hinted_at < {sql.later('%s')} AND job_id IN"
+                    " (SELECT id FROM jobs WHERE kind = %s AND state = 'running') RETURNING seq",
+                    *(-context.settings.hint_again_s, name),
+                )
+            )
+    return stuck
+
+
+def _stop_due(context: Context) -> int:
+    """Jobs past their deadline, and cancels that were interrupted, are carried out."""
+    sql = dialect()
+    with session():
+        rows = execute(
+            "SELECT id, cancel_requested_at IS NOT NULL FROM jobs"
+            " WHERE state IN ('pending', 'running')"
+            f" AND (cancel_requested_at IS NOT NULL OR deadline_at < {sql.now}) LIMIT {STEP}"
+        )
+    for job_id, is_cancelled in rows:
+        reason = Reason.CANCELLED if is_cancelled else Reason.DEADLINE
+        jobs.stop(_uuid(job_id), reason, actor="sweep")
+    return len(rows)
+
+
+def _finish_due(context: Context) -> int:
+    """Ended jobs whose reports nobody writes get their finish message again."""
+    sql = dialect()
+    with transaction():
+        rows = execute(
+            f"UPDATE jobs SET hinted_at = {sql.now} WHERE id IN (SELECT id FROM jobs"
+            f" WHERE finished_at < {sql.later('-1')} AND finalized_at IS NULL"
+            f" AND not_before <= {sql.now} AND (lease_until IS NULL OR lease_until < {sql.now})"
+            f" AND (hinted_at IS NULL OR hinted_at < {sql.later('%s')}) LIMIT {STEP})"
+            " RETURNING id",
+            -context.settings.hint_again_s,
+        )
+    for (job_id,) in rows:
+        finishing.announce(_uuid(job_id))
+    return len(rows)
+
+
+def _uuid(value: uuid.UUID | str) -> uuid.UUID:
+    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)

@@ -1,0 +1,14 @@
+"""SQL linting: an archive of SQL in, every file's violations, reports and a verdict out."""
+
+from pipeline.core.kinds import Kind
+from pipeline.kinds.sql_lint.spec import LintParameters
+
+KIND = Kind(
+    name="sql_lint",
+    package=__name__,
+    parameters=LintParameters,
+    plan_queue="zip_processing",
+    plan_actor="expand_archive",
+    work_queue="sql_analysis",
+    work_actor="lint_files",
+)

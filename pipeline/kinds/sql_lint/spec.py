@@ -1,0 +1,61 @@
+"""The parameters of a lint job, validated before anything is stored."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
+RuleList = Annotated[str, Field(max_length=2000, pattern=r"^[A-Za-z0-9_.,*?\- ]*$")]
+FailOn = Literal["none", "any", "warning", "error", "new"]
+ReportName = Literal[
+    "json", "sarif", "junit", "gitlab", "github", "csv", "text", "html", "fixed", "diff"
+]
+
+#: Keys of SQLFluff's own command line that a submitter may also give; the rest goes in a config file.
+OVERRIDES = ("ignore", "warnings", "disable_noqa", "disable_noqa_except", "warn_unused_ignores")
+
+
+class LintParameters(BaseModel):
+    """What a submitter may ask of a lint job; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dialect: Name | None = Field(None, description="SQLFluff dialect; else the configuration says.")
+    rules: RuleList | None = Field(None, description="Only these rules, comma-separated.")
+    exclude_rules: RuleList | None = Field(None, description="Not these rules, comma-separated.")
+    templater: Literal["raw", "jinja", "python", "placeholder"] | None = Field(
+        None, description="SQLFluff templater; dbt runs code and is refused."
+    )
+    config: str | None = Field(
+        None, max_length=256 * 1024, description="Text of a config file, stronger than the archive's."
+    )
+    config_name: str = Field(".sqlfluff", max_length=255, description="Its file name (ini or toml).")
+    base_configs: list[tuple[str, str]] = Field(
+        default_factory=list, max_length=32, description="Weaker configs: (name, text), weakest first."
+    )
+    overrides: dict[Literal[OVERRIDES], Any] = Field(  # type: ignore[valid-type]
+        default_factory=dict, description="More keys of SQLFluff's command line."
+    )
+    fix: bool = Field(False, description="Also compute the fixed SQL (costs many times a lint).")
+    cache: bool = Field(True, description="Reuse results of equal content and configuration.")
+    disable_noqa: bool = Field(False, description="Do not honour in-file noqa and ignore.")
+    fail_on: FailOn = Field("any", description="When the gate fails.")
+    baseline: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="Blob of the baseline: known violations."
+    )
+    reports: list[ReportName] = Field(
+        default_factory=lambda: ["json", "html"], description="Reports written at the job's end."
+    )
+
+    def core_overrides(self) -> dict[str, Any]:
+        """Return what SQLFluff's command line would put over every configuration file."""
+        told = {
+            "dialect": self.dialect,
+            "rules": self.rules,
+            "exclude_rules": self.exclude_rules,
+            "templater": self.templater,
+            **self.overrides,
+        }
+        if self.disable_noqa:
+            told["disable_noqa"] = True
+        return {key: value for key, value in told.items() if value is not None}

@@ -1,0 +1,104 @@
+"""Lints one batch: each file in a killable child, each ending in the ledger."""
+
+import json
+import threading
+import zlib
+from collections.abc import Sequence
+from contextlib import closing
+from functools import lru_cache
+from typing import Any
+
+from pipeline.adapters.sqlfluff.pool import LintPool, LintWork
+from pipeline.core.context import Context
+from pipeline.core.heartbeat import Heartbeat
+from pipeline.core.runner import Ending, Ledger
+from pipeline.core.transitions import Claim
+from pipeline.kinds.sql_lint.plan import config_name
+from pipeline.kinds.sql_lint.spec import LintParameters
+from pipeline.store import results
+from pipeline.store.blobs import BlobStore
+from pipeline.store.models import JobRow
+from pipeline.store.results import Result
+
+
+def work(
+    job: JobRow, claims: Sequence[Claim], ledger: Ledger, beat: Heartbeat, context: Context
+) -> None:
+    """Lint the claimed files, the largest first; stops early when the job is stopped."""
+    parameters = LintParameters.model_validate(job.parameters)
+    pool = lint_pool(context)
+    known = (
+        results.known(claim.payload["key"] for claim in claims) if parameters.cache else set()
+    )
+    for claim in claims:
+        if beat.stopped():
+            return
+        if claim.payload["key"] in known:
+            ledger.add(Ending(claim, result=Result(claim.payload["key"], {}, {})))
+            continue
+        reply = pool.lint(_work_of(claim, parameters, context.blobs), cancelled=beat.stopped)
+        if beat.stopped():
+            return
+        result = None
+        if reply.result is not None:
+            result = Result(claim.payload["key"], reply.result, counts(reply.result))
+        ledger.add(Ending(claim, reply.reason, reply.message, result))
+
+
+def counts(document: dict[str, Any]) -> dict[str, int]:
+    """Return what summaries need of a result, without unpacking it."""
+    violations = document["violations"]
+    warnings = sum(bool(each["warning"]) for each in violations)
+    return {
+        "errors": len(violations) - warnings,
+        "warnings": warnings,
+        "fixable": sum(bool(each["fixable"]) for each in violations),
+    }
+
+
+def _work_of(claim: Claim, parameters: LintParameters, blobs: BlobStore) -> LintWork:
+    payload = claim.payload
+    packed = blobs.read(payload["pack"], payload["at"], payload["length"])
+    return LintWork(
+        name=claim.name,
+        data=zlib.decompress(packed),
+        config=_config(blobs, payload["config"]),
+        config_digest=payload["config"],
+        fix=parameters.fix,
+        disable_noqa=parameters.disable_noqa,
+    )
+
+
+@lru_cache(maxsize=256)
+def _config(blobs: BlobStore, digest: str) -> dict[str, Any]:
+    with closing(blobs.open_named(config_name(digest))) as stream:
+        document: dict[str, Any] = json.load(stream)
+        return document
+
+
+_pool: LintPool | None = None
+_pool_lock = threading.Lock()
+
+
+def lint_pool(context: Context) -> LintPool:
+    """Return this process's lint children: one per core embedded, one in a worker process
+    (RabbitMQ gives such a process one batch at a time)."""
+    global _pool
+    settings = context.settings
+    with _pool_lock:
+        if _pool is None:
+            _pool = LintPool(
+                settings.threads if settings.embedded else 1,
+                time_limit_s=settings.lint_time_limit_s,
+                memory_limit_bytes=settings.lint_memory_limit_bytes,
+            )
+        return _pool
+
+
+def close_pool() -> None:
+    """End the lint children of this process."""
+    global _pool
+    with _pool_lock:
+        if _pool is not None:
+            _pool.close()
+            _pool = None

@@ -1,0 +1,112 @@
+"""All settings, read once from ``QUAYLINE_*`` variables into one frozen object.
+
+The descriptions below are the reference: ``quayline doctor --settings`` prints them and
+README.rst "Settings" repeats them.
+"""
+
+import os
+import socket
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+class Settings(BaseSettings):
+    """What a process needs to know; an unset variable means the embedded default."""
+
+    model_config = SettingsConfigDict(env_prefix="QUAYLINE_", frozen=True, extra="forbid")
+
+    state_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_state_dir("quayline")),
+        description="Folder of the embedded database and of the local blob storage.",
+    )
+    database_url: str = Field(
+        "", description="postgresql://… or sqlite:///FILE; empty: quayline.db in the state folder."
+    )
+    broker_url: str = Field(
+        "memory://", description="amqp://… for RabbitMQ, memory:// for worker threads in-process."
+    )
+    storage_url: str = Field(
+        "", description="Folder or fsspec URL (s3://…) of the blobs; empty: blobs/ in state_dir."
+    )
+    database_pool: int = Field(20, ge=1, description="Most database connections of one process.")
+    database_timeout_s: float = Field(
+        10.0, gt=0, description="Longest wait for a connection, and for a lock on SQLite."
+    )
+    broker_timeout_s: float = Field(
+        2.0, gt=0, description="Longest wait for the broker in one send; the sweep sends later."
+    )
+    queue_type: Literal["quorum", "classic"] = Field(
+        "quorum", description="Type of the RabbitMQ queues; changing it needs new queues."
+    )
+    worker_name: str = Field(
+        default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}",
+        description="Name written into the rows that this process leases.",
+    )
+    threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="Embedded: batches worked on at the same time (default: one per core).",
+    )
+    lease_s: float = Field(60.0, ge=1, description="A lease not renewed for so long is lost.")
+    max_attempts: int = Field(3, ge=1, le=20, description="Runs of one task before it fails.")
+    backoff_s: float = Field(5.0, ge=0, description="First pause before a retry; it doubles.")
+    backoff_max_s: float = Field(600.0, ge=0, description="Longest pause before a retry.")
+    sweep_s: float = Field(2.0, gt=0, description="Pause between two sweeps.")
+    hint_again_s: float = Field(
+        30.0, gt=0, description="A hint that nobody took up for so long is sent again."
+    )
+    window: int = Field(
+        8, ge=1, description="Batches of one kind in flight; about twice the number of workers."
+    )
+    batch_bytes: int = Field(24 * 1024, ge=1, description="Bytes of input in one batch.")
+    batch_tasks: int = Field(64, ge=1, le=1000, description="Most tasks in one batch.")
+
+    max_source_bytes: int = Field(4 * GIB, ge=1, description="Largest source of one job.")
+    max_entries: int = Field(200_000, ge=1, description="Most entries of an archive.")
+    max_entry_bytes: int = Field(32 * MIB, ge=1, description="Largest entry of an archive.")
+    max_total_bytes: int = Field(8 * GIB, ge=1, description="Most bytes an archive may unpack to.")
+    max_ratio: int = Field(200, ge=1, description="Highest compression ratio of an entry over 1 MiB.")
+    lint_time_limit_s: float = Field(60.0, gt=0, description="Time budget of one file.")
+    lint_memory_limit_bytes: int = Field(GIB, ge=64 * MIB, description="Memory budget of one file.")
+    lint_suffixes: str = Field(
+        "", description="Comma-separated suffixes that count as SQL; empty: as SQLFluff is configured."
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Lowest level that is logged."
+    )
+    log_format: Literal["json", "text"] = Field("json", description="Form of the log lines.")
+
+    @field_validator("state_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def database(self) -> str:
+        """The database's URL, the embedded default filled in."""
+        return self.database_url or f"sqlite:///{self.state_dir / 'quayline.db'}"
+
+    @property
+    def storage(self) -> str:
+        """The blob storage's URL, the embedded default filled in."""
+        return self.storage_url or str(self.state_dir / "blobs")
+
+    @property
+    def embedded(self) -> bool:
+        """True when messages stay in this process, so that it must also do the work."""
+        return self.broker_url.startswith("memory:")
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Return the settings of this process, read at the first call."""
+    return Settings()

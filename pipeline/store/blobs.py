@@ -1,0 +1,158 @@
+"""Blobs by content on any fsspec file system: a shared folder by default, S3 by URL.
+
+A blob appears whole or not at all: it is spooled and hashed beside its place, then renamed
+(local) or put in one request (object stores). Writing the same content twice is one blob.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+from pipeline.errors import NotFound, Refused, StorageUnavailable
+from pipeline.states import Reason
+
+CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A stored content: ``digest`` is the SHA-256 of its bytes, in hex."""
+
+    digest: str
+    size_bytes: int
+
+
+class BlobStore:
+    """The blobs and named files (reports) of one deployment."""
+
+    def __init__(self, url: str) -> None:
+        import fsspec  # loaded at first use: producers that only look at rows never need it
+
+        self.url = url
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+        self._local = "file" in _protocols(self._fs)
+
+    def put(self, content: bytes | BinaryIO, *, limit_bytes: int | None = None) -> Blob:
+        """Store a content and return its blob; a stream is read to its end in 1 MiB pieces.
+
+        Raises ``Refused`` (too_large) past ``limit_bytes``; nothing is left behind then.
+        """
+        with _storage_errors(), self._spool() as spool:
+            digest, size = hashlib.sha256(), 0
+            for piece in _pieces(content):
+                size += len(piece)
+                if limit_bytes is not None and size > limit_bytes:
+                    raise Refused(
+                        f"The source is larger than the limit of {limit_bytes} bytes"
+                        " (QUAYLINE_MAX_SOURCE_BYTES).",
+                        reason=Reason.TOO_LARGE,
+                    )
+                digest.update(piece)
+                spool.write(piece)
+            blob = Blob(digest.hexdigest(), size)
+            if not self._fs.exists(self._path(blob.digest)):
+                self._settle(spool, self._path(blob.digest))
+            return blob
+
+    def open(self, digest: str) -> BinaryIO:
+        """Return the blob as a seekable binary stream; the caller closes it."""
+        with _storage_errors(digest):
+            stream: BinaryIO = self._fs.open(self._path(digest), "rb")
+            return stream
+
+    def read(self, digest: str, offset: int = 0, length: int | None = None) -> bytes:
+        """Return ``length`` bytes of the blob from ``offset``; to its end without a length."""
+        with _storage_errors(digest):
+            end = None if length is None else offset + length
+            content: bytes = self._fs.cat_file(self._path(digest), start=offset, end=end)
+            return content
+
+    def exists(self, digest: str) -> bool:
+        """Tell whether the blob is stored."""
+        with _storage_errors():
+            return bool(self._fs.exists(self._path(digest)))
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """Yield a stream whose content stands whole under ``name`` after the block, or not at all."""
+        with _storage_errors(name), self._spool() as spool:
+            yield spool
+            self._settle(spool, f"{self._root}/{name}")
+
+    def open_named(self, name: str) -> BinaryIO:
+        """Return the named file as a binary stream; ``NotFound`` when there is none."""
+        with _storage_errors(name):
+            stream: BinaryIO = self._fs.open(f"{self._root}/{name}", "rb")
+            return stream
+
+    def has_named(self, name: str) -> bool:
+        """Tell whether a file of that name is stored."""
+        with _storage_errors():
+            return bool(self._fs.exists(f"{self._root}/{name}"))
+
+    def check(self) -> None:
+        """Write, read and remove a small file; raises ``StorageUnavailable`` when that fails."""
+        name = f"check-{os.getpid()}"
+        with self.writing(name) as stream:
+            stream.write(b"ok")
+        with _storage_errors():
+            self._fs.rm_file(f"{self._root}/{name}")
+
+    def _path(self, digest: str) -> str:
+        return f"{self._root}/sha256/{digest[:2]}/{digest[2:]}"
+
+    @contextmanager
+    def _spool(self) -> Iterator[Any]:
+        folder = None
+        if self._local:
+            folder = Path(self._root, "spool")
+            folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as spool:
+            try:
+                yield spool
+            finally:
+                Path(spool.name).unlink(missing_ok=True)
+
+    def _settle(self, spool: Any, path: str) -> None:
+        spool.flush()
+        if self._local:
+            os.fsync(spool.fileno())
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(spool.name).replace(path)
+        else:
+            self._fs.put_file(spool.name, path)
+
+    def __enter__(self) -> Self:
+        """Return the store."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Forget cached listings."""
+        self._fs.invalidate_cache()
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def _pieces(content: bytes | BinaryIO) -> Iterator[bytes]:
+    if isinstance(content, bytes):
+        yield content
+        return
+    while piece := content.read(CHUNK):
+        yield piece
+
+
+@contextmanager
+def _storage_errors(name: str = "") -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound(f"The storage has no {name or error.filename}.") from error
+    except OSError as error:
+        raise StorageUnavailable(f"The blob storage does not work: {error}.") from error

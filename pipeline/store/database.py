@@ -1,0 +1,204 @@
+"""The database of this process: one connection pool, sessions, and the two dialects' differences.
+
+The hot statements of the machine work on sets and are written in SQL; ``Dialect`` holds the few
+words in which PostgreSQL and SQLite differ. Everything else goes through the Peewee models.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import peewee
+from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
+from playhouse.pool import MaxConnectionsExceeded
+
+from pipeline.errors import DatabaseUnavailable, Refused
+
+proxy = peewee.DatabaseProxy()
+
+#: What a database that is away, restarting or out of connections raises.
+AWAY = (peewee.OperationalError, peewee.InterfaceError, MaxConnectionsExceeded)
+
+_SQLITE_NOW = "strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now')"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The words in which the two databases differ."""
+
+    name: str
+
+    @property
+    def postgres(self) -> bool:
+        """True on PostgreSQL."""
+        return self.name == "postgresql"
+
+    @property
+    def now(self) -> str:
+        """SQL for the database's clock; the SQLite form sorts as text."""
+        return "clock_timestamp()" if self.postgres else _SQLITE_NOW
+
+    def later(self, seconds: str) -> str:
+        """Return SQL for the database's clock plus the SQL expression ``seconds``."""
+        if self.postgres:
+            return f"(clock_timestamp() + ({seconds}) * interval '1 second')"
+        return f"{_SQLITE_NOW[:-1]}, printf('%%+.3f seconds', {seconds}))"
+
+    def rows(self, columns: Mapping[str, str]) -> str:
+        """Return SQL of a row source named ``r`` that reads one JSON array parameter.
+
+        ``columns`` maps names to PostgreSQL types. One parameter whatever the number of rows: no
+        limit of parameters (65,535 in psycopg 3), one plan, no quoting per row.
+        """
+        if self.postgres:
+            typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+            return f"json_to_recordset(%s::json) AS r({typed})"
+        picked = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
+        return f"(SELECT {picked} FROM json_each(%s)) AS r"
+
+    @property
+    def ids(self) -> str:
+        """SQL of the set of ids in one JSON array parameter."""
+        if self.postgres:
+            return "(SELECT value::uuid FROM json_array_elements_text(%s::json))"
+        return "(SELECT value FROM json_each(%s))"
+
+
+def dialect() -> Dialect:
+    """Return the dialect of the open database."""
+    return Dialect("sqlite" if isinstance(proxy.obj, peewee.SqliteDatabase) else "postgresql")
+
+
+def open_database(url: str, *, pool: int = 20, timeout_s: float = 10.0) -> None:
+    """Bind the models to the database at ``url``; no connection is made yet.
+
+    One process works on one database. A second call with the same URL changes nothing, with
+    another one it raises ``Refused``; ``close_database`` comes first.
+    """
+    if proxy.obj is not None:
+        if getattr(proxy.obj, "quayline_url", None) == url:
+            return
+        raise Refused("This process already works on another database; close its client first.")
+    database = _connectable(url, pool, timeout_s)
+    database.quayline_url = url
+    proxy.initialize(database)
+
+
+def close_database() -> None:
+    """Close every connection of this process and unbind the models."""
+    if proxy.obj is not None:
+        proxy.obj.close_all()
+        proxy.initialize(None)
+
+
+def _connectable(url: str, pool: int, timeout_s: float) -> peewee.Database:
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        path = Path(url.removeprefix("sqlite:///")).expanduser()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseUnavailable(f"The folder {path.parent} cannot be made: {error}.") from error
+        return PooledSqliteDatabase(
+            str(path),
+            max_connections=pool,
+            timeout=timeout_s,
+            check_same_thread=False,
+            pragmas={
+                "journal_mode": "wal",
+                "foreign_keys": 1,
+                "synchronous": "full",
+                "busy_timeout": int(timeout_s * 1000),
+            },
+        )
+    if parts.scheme in ("postgresql", "postgres"):
+        conninfo = parts._replace(scheme="postgresql").geturl()
+        limits = {"connect_timeout": max(2, int(timeout_s)), **dict(parse_qsl(parts.query))}
+        return PooledPostgresqlDatabase(
+            conninfo, max_connections=pool, timeout=timeout_s, prefer_psycopg3=True, **limits
+        )
+    raise Refused(f"The database URL must begin with postgresql:// or sqlite:///, not {parts.scheme!r}.")
+
+
+@contextmanager
+def session() -> Iterator[None]:
+    """Hold a pooled connection for this thread while the block runs.
+
+    Nested sessions share it. The outermost gives it back, so that a thread that ends leaks no
+    slot and a connection that broke is thrown away instead of failing for ever. A database that
+    is away raises ``DatabaseUnavailable``.
+    """
+    database: Any = proxy.obj
+    outermost = database.is_closed()
+    try:
+        if outermost:
+            database.connect(reuse_if_open=True)
+        try:
+            yield
+        finally:
+            if outermost and not database.is_closed():
+                _give_back(database)
+    except AWAY as error:
+        raise DatabaseUnavailable(f"The database does not answer: {_first_line(error)}") from error
+
+
+def _give_back(database: Any) -> None:
+    try:
+        database.close()
+    except peewee.PeeweeException:
+        database.manual_close()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """Run the block in one transaction; SQLite takes its write lock at once, so it cannot deadlock."""
+    database: Any = proxy.obj
+    with session():
+        if database.in_transaction() or dialect().postgres:
+            with database.atomic():
+                yield
+        else:
+            with database.atomic("IMMEDIATE"):
+                yield
+
+
+def execute(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """Run one statement written with ``%s`` placeholders; return its rows, or ``[]``."""
+    if not dialect().postgres:
+        sql = sql.replace("%s", "?").replace("%%", "%")
+    cursor = proxy.obj.execute_sql(sql, parameters)
+    return list(cursor.fetchall()) if cursor.description else []
+
+
+def stream(sql: str, parameters: Sequence[Any], *, chunk: int = 500) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a keyset query: ``sql`` ends in ``> %s … LIMIT %s`` on its first column.
+
+    ``parameters`` ends with the value before the first key. Memory holds one chunk.
+    """
+    *fixed, last = parameters
+    while True:
+        with session():
+            rows = execute(sql, *fixed, last, chunk)
+        yield from rows
+        if len(rows) < chunk:
+            return
+        last = rows[-1][0]
+
+
+def as_json(value: Any) -> str:
+    """Return compact JSON for a parameter."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def lock(name: str) -> None:
+    """Hold the named lock until the open transaction ends; on SQLite the transaction is the lock."""
+    if dialect().postgres:
+        execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", f"quayline:{name}")

@@ -1,0 +1,164 @@
+"""The rows. The tables themselves, their CHECKs and indexes stand in ``migrations``."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import peewee
+
+from pipeline.store.database import proxy
+
+
+class UtcField(peewee.Field):
+    """An aware UTC time: ``timestamptz`` on PostgreSQL, sortable ISO text on SQLite."""
+
+    field_type = "TIMESTAMPTZ"
+
+    def db_value(self, value: datetime | None) -> datetime | str | None:
+        """Return the form that the database keeps."""
+        if value is None or not isinstance(proxy.obj, peewee.SqliteDatabase):
+            return value
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def python_value(self, value: datetime | str | None) -> datetime | None:
+        """Return an aware UTC datetime."""
+        return as_utc(value)
+
+
+class JsonField(peewee.TextField):
+    """A JSON document kept as text: written once, read whole, never searched."""
+
+    def db_value(self, value: Any) -> str | None:
+        """Return the document as text."""
+        return None if value is None else json.dumps(value, ensure_ascii=False)
+
+    def python_value(self, value: str | None) -> Any:
+        """Return the document."""
+        return None if value is None else json.loads(value)
+
+
+def as_utc(value: datetime | str | None) -> datetime | None:
+    """Return a time as both databases hand it out, aware and in UTC."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    return None if value is None else value.astimezone(UTC)
+
+
+class Row(peewee.Model):
+    """The root of the models; bound to the process's database."""
+
+    class Meta:
+        """Peewee's options."""
+
+        database = proxy
+        legacy_table_names = False
+
+
+class JobRow(Row):
+    """One submission."""
+
+    id = peewee.UUIDField(primary_key=True)
+    kind = peewee.TextField()
+    state = peewee.TextField()
+    reason = peewee.TextField(null=True)
+    message = peewee.TextField(default="")
+    stage = peewee.TextField(default="")
+    priority = peewee.SmallIntegerField()
+    owner = peewee.TextField()
+    labels = JsonField()
+    idempotency_key = peewee.TextField(null=True)
+    request_digest = peewee.TextField()
+    parameters = JsonField()
+    source = JsonField(null=True)
+    result = JsonField(null=True)
+    total = peewee.IntegerField(default=0)
+    succeeded = peewee.IntegerField(default=0)
+    failed = peewee.IntegerField(default=0)
+    timed_out = peewee.IntegerField(default=0)
+    cancelled = peewee.IntegerField(default=0)
+    reused = peewee.IntegerField(default=0)
+    attempt = peewee.SmallIntegerField(default=0)
+    worker = peewee.TextField(null=True)
+    lease_until = UtcField(null=True)
+    not_before = UtcField()
+    hinted_at = UtcField(null=True)
+    created_at = UtcField()
+    started_at = UtcField(null=True)
+    planned_at = UtcField(null=True)
+    deadline_at = UtcField(null=True)
+    cancel_requested_at = UtcField(null=True)
+    finished_at = UtcField(null=True)
+    finalized_at = UtcField(null=True)
+
+    class Meta:
+        """Peewee's options."""
+
+        table_name = "jobs"
+
+    @property
+    def done(self) -> int:
+        """Tasks that have ended."""
+        return int(self.succeeded + self.failed + self.timed_out + self.cancelled)
+
+
+class TaskRow(Row):
+    """One unit of a job."""
+
+    id = peewee.UUIDField(primary_key=True)
+    job = peewee.ForeignKeyField(JobRow, column_name="job_id", backref="tasks")
+    seq = peewee.IntegerField()
+    name = peewee.TextField()
+    state = peewee.TextField()
+    reason = peewee.TextField(null=True)
+    message = peewee.TextField(default="")
+    size_bytes = peewee.BigIntegerField(default=0)
+    payload = JsonField()
+    result_key = peewee.TextField(null=True)
+    attempt = peewee.SmallIntegerField(default=0)
+    strikes = peewee.SmallIntegerField(default=0)
+    worker = peewee.TextField(null=True)
+    lease_until = UtcField(null=True)
+    not_before = UtcField()
+    hinted_at = UtcField(null=True)
+    batch = peewee.UUIDField(null=True)
+    started_at = UtcField(null=True)
+    finished_at = UtcField(null=True)
+
+    class Meta:
+        """Peewee's options."""
+
+        table_name = "tasks"
+
+
+class EventRow(Row):
+    """One transition of a job, or of a set of its tasks (``tasks``: their sequence numbers)."""
+
+    id = peewee.BigAutoField()
+    job = peewee.ForeignKeyField(JobRow, column_name="job_id", backref="events")
+    at = UtcField()
+    actor = peewee.TextField()
+    subject = peewee.TextField()
+    from_state = peewee.TextField(null=True)
+    to_state = peewee.TextField()
+    reason = peewee.TextField(null=True)
+    message = peewee.TextField(default="")
+    tasks = JsonField(null=True)
+
+    class Meta:
+        """Peewee's options."""
+
+        table_name = "events"
+
+
+class ResultRow(Row):
+    """What a task produced, kept under a key of everything it depends on: results are the cache."""
+
+    key = peewee.TextField(primary_key=True)
+    body = peewee.BlobField()
+    counts = JsonField()
+    created_at = UtcField()
+
+    class Meta:
+        """Peewee's options."""
+
+        table_name = "results"
