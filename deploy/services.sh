@@ -25,7 +25,7 @@ log=$root/build/services.log
 say() { printf '%s\n' "services: $*"; }
 fail() {
     say "$@" >&2
-    exit 1
+    return 1
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 as_root() { [ "$(id -u)" -eq 0 ]; }
@@ -141,9 +141,12 @@ prepare_postgres() {
     database_url=$(postgres_at quayline:quayline quayline_test)
     if probe database "$database_url"; then return; fi
     if ! probe database "$(postgres_at quayline:quayline postgres)"; then
-        create_role || fail "PostgreSQL answers on 127.0.0.1:$postgres_port, but the role 'quayline' cannot be used or made." \
-            "Run  CREATE ROLE quayline LOGIN CREATEDB PASSWORD 'quayline'  as its superuser (also: make services as root)," \
-            "or set QUAYLINE_TEST_DATABASE_URL to a database that the tests may fill."
+        create_role || {
+            fail "PostgreSQL answers on 127.0.0.1:$postgres_port, but the role 'quayline' cannot be used or made." \
+                "Run  CREATE ROLE quayline LOGIN CREATEDB PASSWORD 'quayline'  as its superuser (also: make services as root)," \
+                "or set QUAYLINE_TEST_DATABASE_URL to a database that the tests may fill."
+            return
+        }
     fi
     create_database
     probe database "$database_url" || fail "PostgreSQL does not let the tests in: $answer"
@@ -159,10 +162,13 @@ find_postgres() {
     if [ "$code" -eq 1 ]; then
         start_debian_postgres || start_docker_postgres ||
             { install_from_debian postgresql && start_debian_postgres; } ||
-            fail "no PostgreSQL: nothing answers on 127.0.0.1:$postgres_port, none is installed that we may start," \
-                "no Docker engine answers, and only root on Debian can install one." \
-                "Start one, or a Docker engine, or run as root: apt-get install postgresql." \
-                "One elsewhere: QUAYLINE_TEST_DATABASE_URL=postgresql://user:password@host:5432/database"
+            {
+                fail "no PostgreSQL: nothing answers on 127.0.0.1:$postgres_port, none is installed that we may start," \
+                    "no Docker engine answers, and only root on Debian can install one." \
+                    "Start one, or a Docker engine, or run as root: apt-get install postgresql." \
+                    "One elsewhere: QUAYLINE_TEST_DATABASE_URL=postgresql://user:password@host:5432/database"
+                return
+            }
     fi
     prepare_postgres
 }
@@ -224,10 +230,13 @@ find_rabbitmq() {
     if [ "$code" -eq 1 ]; then
         start_debian_rabbitmq || start_docker_rabbitmq ||
             { install_from_debian rabbitmq-server && start_debian_rabbitmq; } ||
-            fail "no RabbitMQ: nothing answers on 127.0.0.1:5672, none is installed that we may start," \
-                "no Docker engine answers, and only root on Debian can install one." \
-                "Start one, or a Docker engine, or run as root: apt-get install rabbitmq-server." \
-                "One elsewhere: QUAYLINE_TEST_BROKER_URL=amqp://user:password@host:5672/virtual-host"
+            {
+                fail "no RabbitMQ: nothing answers on 127.0.0.1:5672, none is installed that we may start," \
+                    "no Docker engine answers, and only root on Debian can install one." \
+                    "Start one, or a Docker engine, or run as root: apt-get install rabbitmq-server." \
+                    "One elsewhere: QUAYLINE_TEST_BROKER_URL=amqp://user:password@host:5672/virtual-host"
+                return
+            }
     fi
     prepare_rabbitmq
 }
@@ -237,10 +246,11 @@ find_rabbitmq() {
 quoted() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"; }
 shown() { printf %s "$1" | sed 's#://\([^:@/]*\):[^@]*@#://\1:***@#'; }
 
-find_postgres
-say "$answer at $(shown "$database_url")"
-find_rabbitmq
-say "$answer at $(shown "$broker_url")"
+# Both are looked for before giving up, so that all that is missing is said at once.
+missing=0
+find_postgres && say "$answer at $(shown "$database_url")" || missing=1
+find_rabbitmq && say "$answer at $(shown "$broker_url")" || missing=1
+[ "$missing" -eq 0 ] || exit 1
 {
     printf 'export QUAYLINE_TEST_DATABASE_URL=%s\n' "$(quoted "$database_url")"
     printf 'export QUAYLINE_TEST_BROKER_URL=%s\n' "$(quoted "$broker_url")"

@@ -35,8 +35,8 @@ give_ensurepip() {
     package=$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
     if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
         say "$1 has no ensurepip; installing Debian's $package."
-        apt-get update -qq >&2
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >&2
+        apt-get update -qq >/dev/null
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null
     else
         say "$1 cannot make virtual environments: ensurepip is missing. Debian: apt-get install $package"
         return 1
