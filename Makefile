@@ -15,22 +15,19 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export PYTHONUTF8 := 1
 
-# One process group: Ctrl-C reaches everything that a target started.
-WORKER = $(BIN)/dramatiq actors
-
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# What is installed follows setup.cfg: a stamp older than it is installed again.
-$(BIN)/python:
+# What is installed follows setup.cfg: a stamp older than it is installed again. The stamps lie in
+# the environment, so that they go with it; deploy/venv.sh makes it, or mends half of one.
+$(VENV)/.demo: setup.cfg setup.py
 	@PYTHON='$(PYTHON)' sh deploy/venv.sh $(VENV)
-
-$(VENV)/.demo: setup.cfg setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint]'
 	@touch $@
 
-$(VENV)/.dev: setup.cfg setup.py | $(BIN)/python
+$(VENV)/.dev: setup.cfg setup.py
+	@PYTHON='$(PYTHON)' sh deploy/venv.sh $(VENV)
 	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint,test,dev]'
 	@touch $@ $(VENV)/.demo
 
@@ -67,7 +64,7 @@ services: $(VENV)/.dev ## Find or start PostgreSQL and RabbitMQ for the tests
 
 .PHONY: worker
 worker: $(VENV)/.demo ## Work on all queues (QUAYLINE_DATABASE_URL, QUAYLINE_BROKER_URL)
-	exec $(WORKER) $(ARGS)
+	exec $(BIN)/dramatiq actors $(ARGS)
 
 .PHONY: schedule
 schedule: $(VENV)/.demo ## Run the timetable and the sweep
