@@ -5,6 +5,7 @@ import stat
 import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -82,21 +83,25 @@ def _copy(out: BinaryIO, name: str, path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Iterator[RawIOBase]:
     """A regular file; a pipe is refused instead of waited for."""
     try:
-        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = open(path, "rb", buffering=0, opener=_without_waiting)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-    with os.fdopen(number, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise Refused(f"{path} is not a file.", reason=Reason.UNREADABLE)
         yield file
 
 
-def _read(file: BinaryIO, path: Path, length: int) -> bytes:
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _read(file: RawIOBase, path: Path, length: int) -> bytes:
     try:
-        return file.read(length)
+        return file.read(length) or b""
     except OSError as error:
         raise _unreadable(path, error) from error
 

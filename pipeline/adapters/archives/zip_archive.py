@@ -45,7 +45,7 @@ class ZipArchive(Archive):
             if entry.is_folder:
                 continue
             problem = entry.problem
-            if problem is None and hash(entry.name) in self._repeated:
+            if not entry.has_unsafe_name and hash(entry.name) in self._repeated:
                 problem = _repeated()
             yield ZipMember(self._source, record, entry.name, problem, self._limit_of(record))
 

@@ -1,0 +1,73 @@
+"""Figures by hand: ``python -m tests.unit.adapters.archives.measure mutations|zip|tar COUNT``.
+
+Prints seconds and the peak memory of this process; for the ZIP and the tar in a process of its
+own, so that making the archive does not count.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from random import Random
+
+from pipeline.adapters.archives import open_archive, write_bundle
+from tests.unit.adapters.archives.building import many_zipped
+from tests.unit.adapters.archives.mutating import mutated, survive
+
+
+def mutations(count: int) -> None:
+    """Damages ``count`` archives, reproducibly."""
+    results: Counter[str] = Counter()
+    longest = 0.0
+    for seed in range(count):
+        data = mutated(Random(seed))
+        started = time.monotonic()
+        results[survive(data)] += 1
+        longest = max(longest, time.monotonic() - started)
+    _say(f"longest {longest:.3f} s", dict(results.most_common()))
+
+
+def archive(kind: str, count: int) -> None:
+    """Makes an archive of ``count`` files and reads it in another process."""
+    with tempfile.NamedTemporaryFile() as file:
+        if kind == "zip":
+            file.write(many_zipped(count))
+        else:
+            write_bundle(file, ((f"d{i % 500}/q{i}.sql", b"select %d\n" % i) for i in range(count)))
+        file.flush()
+        subprocess.run([sys.executable, "-m", __spec__.name, "read", file.name], check=True)
+
+
+def read(path: str) -> None:
+    """Opens, lists and reads everything, timing each."""
+    _say("before")
+    with open(path, "rb") as file:
+        started = time.monotonic()
+        opened = open_archive(file)
+        _say(f"open {time.monotonic() - started:.2f} s")
+        started = time.monotonic()
+        count = sum(1 for _ in opened)
+        _say(f"list {count} in {time.monotonic() - started:.2f} s")
+        started = time.monotonic()
+        size = sum(len(member.read()) for member in opened)
+        _say(f"read {size} bytes in {time.monotonic() - started:.2f} s")
+
+
+def _say(*what: object) -> None:
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(*what, f"(peak {peak_mib} MiB)", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    command, argument = sys.argv[1:]
+    begun = time.monotonic()
+    if command == "mutations":
+        mutations(int(argument))
+    elif command == "read":
+        read(argument)
+    else:
+        archive(command, int(argument))
+    if command != "read":
+        _say(f"{command} {argument}: {time.monotonic() - begun:.1f} s in all")
