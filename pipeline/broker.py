@@ -92,7 +92,7 @@ def use_broker(broker: dramatiq.Broker | None) -> None:
 def message(queue: str, actor: str, *args: Any) -> dramatiq.Message[Any]:
     """Return a message to an actor by name, so that a sender needs none of its code."""
     return dramatiq.Message(
-        queue_name=queue, actor_name=actor, args=args, kwargs={}, options={"max_retries": 0}
+        queue_name=queue, actor_name=actor, args=args, kwargs={}, options={}
     )
 
 

@@ -64,5 +64,5 @@ def configure(level: str = "info", form: str = "json") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("pika", "apscheduler", "peewee", "fsspec", "charset_normalizer"):
+    for noisy in ("pika", "apscheduler", "peewee", "peewee_migrate", "fsspec", "charset_normalizer"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -18,7 +18,7 @@ from pipeline import broker
 from pipeline.clock import new_id
 from pipeline.core.context import Context
 from pipeline.core.kinds import Kind, get_kind
-from pipeline.store.database import as_json, dialect, execute, lock, transaction
+from pipeline.store.database import dialect, execute, lock, transaction
 
 
 @dataclass(slots=True)
@@ -53,8 +53,8 @@ def unhint(batches: Sequence[uuid.UUID]) -> None:
     with transaction():
         execute(
             "UPDATE tasks SET hinted_at = NULL, batch = NULL"
-            f" WHERE batch IN {dialect().ids} AND state = 'pending'",
-            as_json([each.hex for each in batches]),
+            f" WHERE {dialect().among('batch')} AND state = 'pending'",
+            dialect().ids(batches),
         )
 
 
@@ -113,9 +113,9 @@ def _take(job_id: uuid.UUID, context: Context) -> tuple[uuid.UUID, list[str]] | 
         return None
     batch = new_id()
     execute(
-        f"UPDATE tasks SET hinted_at = {sql.now}, batch = %s WHERE id IN {sql.ids}"
+        f"UPDATE tasks SET hinted_at = {sql.now}, batch = %s WHERE {sql.among('id')}"
         " AND state = 'pending'",
-        *(batch.hex, as_json([each.hex for each in picked])),
+        *(batch.hex, sql.ids(picked)),
     )
     return batch, [str(each) for each in picked]
 

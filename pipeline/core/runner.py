@@ -30,12 +30,16 @@ STATES = {Reason.TIME_LIMIT: TaskState.TIMED_OUT, Reason.DEADLINE: TaskState.TIM
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a kind says that one task ended: no reason means well."""
+    """How a kind says that one task ended: no reason means well.
+
+    ``result`` is stored; ``result_key`` names one that is stored already.
+    """
 
     claim: Claim
     reason: Reason | None = None
     message: str = ""
     result: Result | None = None
+    result_key: str | None = None
 
 
 class Ledger:
@@ -96,7 +100,7 @@ class Ledger:
     def _outcome(self, ending: Ending) -> Outcome:
         claim, reason = ending.claim, ending.reason
         if reason is None:
-            key = ending.result.key if ending.result else None
+            key = ending.result.key if ending.result else ending.result_key
             return Outcome(
                 claim.id, claim.attempt, TaskState.SUCCEEDED, None, ending.message, key
             )

@@ -85,8 +85,19 @@ def record(
         "INSERT INTO events (job_id, at, actor, subject, from_state, to_state, reason, message,"
         f" tasks) VALUES (%s, {dialect().now}, %s, %s, %s, %s, %s, %s, %s)",
         *(job_id.hex, actor, subject, from_state, to_state, reason, clean(message)),
-        None if tasks is None else as_json(tasks),
+        None if tasks is None else as_json(runs(tasks)),
     )
+
+
+def runs(seqs: Sequence[int]) -> list[list[int]]:
+    """Return sorted whole numbers as closed runs: ``[1, 2, 3, 7]`` is ``[[1, 3], [7, 7]]``."""
+    found: list[list[int]] = []
+    for seq in sorted(seqs):
+        if found and found[-1][1] == seq - 1:
+            found[-1][1] = seq
+        else:
+            found.append([seq, seq])
+    return found
 
 
 def claim_tasks(
@@ -103,18 +114,18 @@ def claim_tasks(
             UPDATE tasks SET state = 'running', attempt = attempt + 1, worker = %s,
                 lease_until = {sql.later("%s")}, started_at = COALESCE(started_at, {sql.now}),
                 hinted_at = COALESCE(hinted_at, {sql.now}), batch = COALESCE(batch, %s)
-            WHERE id IN {sql.ids} AND job_id = %s AND state = 'pending' AND not_before <= {sql.now}
-                AND EXISTS (SELECT 1 FROM jobs WHERE jobs.id = %s AND state = 'running'
-                            AND cancel_requested_at IS NULL
-                            AND (deadline_at IS NULL OR deadline_at > {sql.now}))
+            WHERE {sql.among("id")} AND state = 'pending' AND not_before <= {sql.now}
+                AND job_id = (SELECT id FROM jobs WHERE id = %s AND state = 'running'
+                              AND cancel_requested_at IS NULL
+                              AND (deadline_at IS NULL OR deadline_at > {sql.now}))
             RETURNING id, seq, name, attempt, strikes, size_bytes, payload
             """,
             *(worker, lease_s, new_id().hex),
-            as_json([uuid.UUID(each).hex for each in task_ids]),
-            *(job_id.hex, job_id.hex),
+            sql.ids(map(uuid.UUID, task_ids)),
+            job_id.hex,
         )
         if rows:
-            seqs = sorted(row[1] for row in rows)
+            seqs = [row[1] for row in rows]
             record(job_id, "tasks", "pending", "running", actor=worker, tasks=seqs)
     claims = [Claim(_uuid(row[0]), *row[1:6], json.loads(row[6])) for row in rows]
     return sorted(claims, key=lambda claim: (-claim.size_bytes, claim.seq))
@@ -430,9 +441,7 @@ def _record_tasks(
     for seq, state, reason in rows:
         groups.setdefault((state, reason), []).append(seq)
     for (state, reason), seqs in groups.items():
-        record(
-            job_id, "tasks", from_state, state, actor=actor, reason=reason, tasks=sorted(seqs)
-        )
+        record(job_id, "tasks", from_state, state, actor=actor, reason=reason, tasks=seqs)
 
 
 def _as_row(outcome: Outcome) -> dict[str, Any]:

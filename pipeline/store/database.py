@@ -5,7 +5,8 @@ words in which PostgreSQL and SQLite differ. Everything else goes through the Pe
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,12 +41,12 @@ class Dialect:
     @property
     def now(self) -> str:
         """SQL for the database's clock; the SQLite form sorts as text."""
-        return "clock_timestamp()" if self.postgres else _SQLITE_NOW
+        return "statement_timestamp()" if self.postgres else _SQLITE_NOW
 
     def later(self, seconds: str) -> str:
         """Return SQL for the database's clock plus the SQL expression ``seconds``."""
         if self.postgres:
-            return f"(clock_timestamp() + ({seconds}) * interval '1 second')"
+            return f"(statement_timestamp() + ({seconds}) * interval '1 second')"
         return f"{_SQLITE_NOW[:-1]}, printf('%%+.3f seconds', {seconds}))"
 
     def rows(self, columns: Mapping[str, str]) -> str:
@@ -60,12 +61,16 @@ class Dialect:
         picked = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
         return f"(SELECT {picked} FROM json_each(%s)) AS r"
 
-    @property
-    def ids(self) -> str:
-        """SQL of the set of ids in one JSON array parameter."""
+    def among(self, column: str) -> str:
+        """Return SQL that is true where ``column`` is one of a set of ids, one ``ids`` parameter."""
         if self.postgres:
-            return "(SELECT value::uuid FROM json_array_elements_text(%s::json))"
-        return "(SELECT value FROM json_each(%s))"
+            return f"{column} = ANY(%s::uuid[])"
+        return f"{column} IN (SELECT value FROM json_each(%s))"
+
+    def ids(self, values: Iterable[uuid.UUID]) -> Any:
+        """Return the parameter of ``among``."""
+        told = [value.hex for value in values]
+        return told if self.postgres else as_json(told)
 
 
 def dialect() -> Dialect:

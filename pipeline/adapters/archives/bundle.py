@@ -86,7 +86,7 @@ def _copy(out: BinaryIO, name: str, path: Path) -> None:
 def _opened(path: Path) -> Iterator[RawIOBase]:
     """A regular file; a pipe is refused instead of waited for."""
     try:
-        file = open(path, "rb", buffering=0, opener=_without_waiting)
+        file = open(path, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     with file:

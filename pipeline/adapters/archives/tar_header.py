@@ -35,8 +35,9 @@ def parse(block: bytes) -> Header:
     """The header in a full block; raises ``HeaderError`` unless its checksum is right."""
     told = _number(block[148:156])
     rest = block[:148] + b" " * 8 + block[156:]
-    signed = sum(rest) - 256 * sum(byte > 127 for byte in rest)
-    if told not in (sum(rest), signed):
+    surplus = sum(rest) - told
+    # Some old tars summed signed characters.
+    if surplus and surplus != 256 * sum(byte > 127 for byte in rest):
         raise HeaderError("its checksum is wrong")
     kind = block[156:157]
     raw_name = _text(block[:100])

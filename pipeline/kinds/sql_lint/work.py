@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 import zlib
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,10 +16,16 @@ from pipeline.core.runner import Ending, Ledger
 from pipeline.core.transitions import Claim
 from pipeline.kinds.sql_lint.plan import config_name
 from pipeline.kinds.sql_lint.spec import LintParameters
+from pipeline.states import Reason
 from pipeline.store import results
 from pipeline.store.blobs import BlobStore
 from pipeline.store.models import JobRow
 from pipeline.store.results import Result
+
+
+#: A batch that took so long gives back what it has not begun: no message is open for longer than
+#: this plus one file's time limit, far below RabbitMQ's 30 minutes.
+BATCH_BUDGET_S = 300.0
 
 
 def work(
@@ -30,11 +37,15 @@ def work(
     known = (
         results.known(claim.payload["key"] for claim in claims) if parameters.cache else set()
     )
+    began = time.monotonic()
     for claim in claims:
         if beat.stopped():
             return
+        if time.monotonic() - began > BATCH_BUDGET_S:
+            ledger.hand_back(Reason.TIME_LIMIT, "The batch was long; the rest goes in another.")
+            return
         if claim.payload["key"] in known:
-            ledger.add(Ending(claim, result=Result(claim.payload["key"], {}, {})))
+            ledger.add(Ending(claim, result_key=claim.payload["key"]))
             continue
         reply = pool.lint(_work_of(claim, parameters, context.blobs), cancelled=beat.stopped)
         if beat.stopped():

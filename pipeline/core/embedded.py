@@ -1,0 +1,66 @@
+"""The whole service in one process: worker threads on the in-memory broker, and the sweep.
+
+The same actors, rows and storage as on RabbitMQ; a crash loses nothing, since rows are the truth
+and the next process on the same database goes on.
+"""
+
+import importlib
+import logging
+import threading
+
+import dramatiq
+
+from pipeline import broker
+from pipeline.core.context import Context
+from pipeline.core.sweep import sweep
+from pipeline.errors import QuaylineError
+
+log = logging.getLogger(__name__)
+
+#: What the ``dramatiq`` command loads in a worker process.
+ACTORS = "actors"
+
+#: Threads for messages that are not a kind's work: plans, finishes, upkeep.
+LIGHT_THREADS = 3
+
+
+class Embedded:
+    """Worker threads and a sweep thread; ``close`` lets what runs end and stops them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._ended = threading.Event()
+        importlib.import_module(ACTORS)
+        queues = set(broker.current_broker().get_declared_queues())
+        heavy = queues & broker.CPU_HEAVY
+        self._workers = [
+            self._worker(heavy, context.settings.threads),
+            self._worker(queues - heavy, LIGHT_THREADS),
+        ]
+        self._sweeper = threading.Thread(target=self._sweep, name="sweep", daemon=True)
+        self._sweeper.start()
+
+    def _worker(self, queues: set[str], threads: int) -> dramatiq.Worker:
+        worker = dramatiq.Worker(
+            broker.current_broker(), queues=queues, worker_threads=threads, worker_timeout=100
+        )
+        worker.start()
+        return worker
+
+    def _sweep(self) -> None:
+        while True:
+            try:
+                sweep(self._context)
+            except QuaylineError as error:
+                log.warning("A sweep could not run", extra={"error": str(error)})
+            except Exception:
+                log.exception("A sweep failed")
+            if self._ended.wait(self._context.settings.sweep_s):
+                return
+
+    def close(self, *, patience_s: float = 60.0) -> None:
+        """Stop taking messages, let running batches end, stop the sweep."""
+        self._ended.set()
+        for worker in self._workers:
+            worker.stop(timeout=int(patience_s * 1000))
+        self._sweeper.join(patience_s)

@@ -1,0 +1,135 @@
+"""What a submitter may hand over, made into one archive: the form in which sources travel.
+
+An archive goes as it is. Folders, files and mappings become an uncompressed tar of the SQL files
+and of the configuration that SQLFluff would read for them.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, BinaryIO, cast
+
+from pipeline.adapters.archives import write_bundle
+from pipeline.adapters.sqlfluff.config import ConfigTree, is_config_name
+from pipeline.errors import Refused
+
+Source = str | Path | bytes | BinaryIO | Mapping[str, bytes] | Sequence[str | Path]
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz")
+#: First bytes of ZIP (also empty and spanned) and gzip; tar tells itself at byte 257.
+MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08", b"\x1f\x8b")
+SPOOL_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An archive to store and the name that people know it by."""
+
+    file: BinaryIO
+    name: str
+
+
+@contextmanager
+def as_stream(source: Source, name: str | None = None, root: Path | None = None) -> Iterator[Stream]:
+    """Yield the source as one archive; ``Refused`` when it is not there or cannot be read.
+
+    ``root`` is the folder that names are told from and whose configuration counts, as SQLFluff's
+    working folder does; by default each folder given is its own root.
+    """
+    if isinstance(source, bytes):
+        yield from _spooled(name or "upload", lambda out: out.write(source))
+    elif isinstance(source, Mapping):
+        files = list(source.items())
+        yield from _spooled(name or "files", lambda out: write_bundle(out, files))
+    elif hasattr(source, "read"):
+        yield Stream(cast(BinaryIO, source), name or "upload")
+    else:
+        given = [source] if isinstance(source, (str, Path)) else cast(Sequence[str | Path], source)
+        yield from _paths([Path(each) for each in given], name, root)
+
+
+def is_archive(path: Path) -> bool:
+    """Tell by content, then by name, whether the file is an archive rather than SQL."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}.") from error
+    return head.startswith(MAGICS) or head[257:262] == b"ustar" or path.name.lower().endswith(
+        ARCHIVE_SUFFIXES
+    )
+
+
+def _paths(paths: Sequence[Path], name: str | None, root: Path | None) -> Iterator[Stream]:
+    for path in paths:
+        if not path.exists():
+            raise Refused(f"There is no file or folder {path}.")
+    if len(paths) == 1 and paths[0].is_file() and is_archive(paths[0]):
+        with paths[0].open("rb") as file:
+            yield Stream(file, name or paths[0].name)
+        return
+    if any(path.is_file() and is_archive(path) for path in paths):
+        raise Refused("An archive is a job of its own; submit it alone.")
+    files = sorted(_selected(paths, root).items())
+    yield from _spooled(
+        name or ", ".join(str(path) for path in paths)[:200], lambda out: write_bundle(out, files)
+    )
+
+
+def _selected(paths: Sequence[Path], root: Path | None) -> dict[str, Path]:
+    """Return archive name -> file: the SQL files below the paths, and the configuration above them."""
+    root = _root(paths, root)
+    found: dict[str, Path] = {}
+    for path in paths:
+        for file in _walk(path.absolute()):
+            found[file.relative_to(root).as_posix()] = file
+        for folder in _between(root, path.absolute()):
+            for file in folder.iterdir():
+                if is_config_name(file.name) and file.is_file():
+                    found[file.relative_to(root).as_posix()] = file
+    configs = {name: file for name, file in found.items() if is_config_name(name)}
+    tree = ConfigTree({name: file.read_bytes() for name, file in configs.items()}, overrides={})
+    exact = {path.absolute() for path in paths if path.is_file()}
+    return {
+        name: file
+        for name, file in found.items()
+        if name in configs
+        or file in exact
+        or (name.lower().endswith(tree.sql_file_exts) and not tree.ignores(name))
+    }
+
+
+def _root(paths: Sequence[Path], root: Path | None) -> Path:
+    folders = [path if path.is_dir() else path.parent for path in (p.absolute() for p in paths)]
+    if root is not None and all(folder.is_relative_to(root.absolute()) for folder in folders):
+        return root.absolute()
+    return Path(os.path.commonpath(folders))
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for folder, subfolders, files in os.walk(path):
+        subfolders.sort()
+        for file in sorted(files):
+            whole = Path(folder, file)
+            if whole.is_file():
+                yield whole
+
+
+def _between(root: Path, path: Path) -> Iterator[Path]:
+    folder = path if path.is_dir() else path.parent
+    for part in [folder, *folder.parents]:
+        if part.is_relative_to(root):
+            yield part
+
+
+def _spooled(name: str, write: Any) -> Iterator[Stream]:
+    with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
+        write(spool)
+        spool.seek(0)
+        yield Stream(cast(BinaryIO, cast(IO[bytes], spool)), PurePosixPath(name).name or name)

@@ -1,0 +1,290 @@
+"""The producer library: what other programs import to submit jobs and follow them.
+
+>>> from pipeline import Client
+>>> with Client() as client:
+...     job = client.lint("repo.zip", dialect="postgres").wait()
+...     print(job.status, job.verdict()["counts"])
+
+Usable from threads and web applications: every call takes a pooled connection and gives it back.
+Neither SQLFluff nor Docker is imported. A broker that is away neither loses a job nor holds up
+the caller for longer than ``QUAYLINE_BROKER_TIMEOUT_S``.
+"""
+
+import io
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+from pydantic import ValidationError
+
+from pipeline.core import jobs
+from pipeline.core.context import Context, close_context, open_context
+from pipeline.core.embedded import Embedded
+from pipeline.core.jobs import Progress, Submission
+from pipeline.core.sweep import sweep
+from pipeline.errors import Refused, WaitTimeout
+from pipeline.kinds.sql_lint import finish as lint_finish
+from pipeline.kinds.sql_lint.gate import Baseline
+from pipeline.kinds.sql_lint.reports import FileReport
+from pipeline.kinds.sql_lint.source import Source, as_stream
+from pipeline.kinds.sql_lint.spec import LintParameters
+from pipeline.settings import Settings, get_settings
+from pipeline.states import TERMINAL_JOB
+
+__all__ = ["Client", "Job", "Progress"]
+
+
+class Client:
+    """The way to one Quayline: its database, storage and broker, from the settings.
+
+    On the embedded default (no ``QUAYLINE_BROKER_URL``) the client also does the work, in threads
+    of this process, from the first submission on. One process works on one database.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, work: bool = True) -> None:
+        self.settings = settings or get_settings()
+        self._context = open_context(self.settings)
+        self._work = work and self.settings.embedded
+        self._embedded: Embedded | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def context(self) -> Context:
+        """The open surroundings, for the entry points."""
+        return self._context
+
+    def lint(
+        self,
+        source: Source,
+        *,
+        dialect: str | None = None,
+        rules: str | Sequence[str] | None = None,
+        exclude_rules: str | Sequence[str] | None = None,
+        templater: str | None = None,
+        config: Path | bytes | str | None = None,
+        base_configs: Sequence[tuple[str, str]] = (),
+        overrides: Mapping[str, Any] | None = None,
+        fix: bool = False,
+        cache: bool = True,
+        disable_noqa: bool = False,
+        fail_on: str = "any",
+        baseline: Path | bytes | None = None,
+        reports: Sequence[str] = ("json", "html"),
+        name: str | None = None,
+        root: Path | None = None,
+        priority: int = 5,
+        owner: str = "",
+        labels: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        deadline_s: float | None = None,
+    ) -> "Job":
+        """Store the source, write the job and ring; return at once.
+
+        ``source`` is an archive (ZIP, tar, tar.gz), a folder, a file, several of those, bytes or a
+        binary stream of an archive, or a mapping of names to content; names of files are told from
+        ``root``, whose configuration counts as SQLFluff's working folder's would. Raises ``Refused`` for what
+        the caller can mend, ``StorageUnavailable`` or ``DatabaseUnavailable`` when nothing was
+        accepted; once this returns, the job is kept.
+        """
+        told = _lint_parameters(
+            dialect=dialect,
+            rules=_joined(rules),
+            exclude_rules=_joined(exclude_rules),
+            templater=templater,
+            base_configs=list(base_configs),
+            overrides=dict(overrides or {}),
+            fix=fix,
+            cache=cache,
+            disable_noqa=disable_noqa,
+            fail_on=fail_on,
+            reports=list(reports),
+            **_config(config),
+            baseline=self._baseline(baseline),
+        )
+        with as_stream(source, name, root) as stream:
+            blob = self._context.blobs.put(
+                stream.file, limit_bytes=self.settings.max_source_bytes
+            )
+        job_id = jobs.submit(
+            Submission(
+                kind="sql_lint",
+                parameters=told.model_dump(mode="json"),
+                source={"digest": blob.digest, "size_bytes": blob.size_bytes, "name": stream.name},
+                priority=priority,
+                owner=owner,
+                labels=labels,
+                idempotency_key=idempotency_key,
+                deadline_s=deadline_s,
+            )
+        )
+        self.start()
+        return Job(self, job_id)
+
+    def _baseline(self, baseline: Path | bytes | None) -> str | None:
+        if baseline is None:
+            return None
+        content = baseline if isinstance(baseline, bytes) else _read(Path(baseline))
+        Baseline.from_bytes(content)
+        return self._context.blobs.put(content).digest
+
+    def start(self) -> None:
+        """Embedded: start this process's worker threads; no effect elsewhere, or when they run."""
+        with self._lock:
+            if self._work and self._embedded is None:
+                self._embedded = Embedded(self._context)
+
+    def job(self, job_id: str | uuid.UUID) -> "Job":
+        """Return the job of that id; ``NotFound`` when there is none."""
+        return Job(self, jobs.get(job_id).id)
+
+    def jobs(
+        self, *, state: str | None = None, owner: str | None = None, limit: int = 50
+    ) -> list["Job"]:
+        """Return jobs, the newest first."""
+        return [Job(self, row.id) for row in jobs.listed(state=state, owner=owner, limit=limit)]
+
+    def sweep(self) -> dict[str, int]:
+        """Look once for what is due and has nobody; return what was done."""
+        from dataclasses import asdict
+
+        return asdict(sweep(self._context))
+
+    def close(self) -> None:
+        """End the worker threads, if any, and every connection."""
+        with self._lock:
+            if self._embedded is not None:
+                self._embedded.close()
+                self._embedded = None
+        close_context()
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the client."""
+        self.close()
+
+
+class Job:
+    """One submitted job, looked up afresh at every call."""
+
+    def __init__(self, client: Client, job_id: uuid.UUID) -> None:
+        self._client = client
+        self._id = job_id
+
+    @property
+    def id(self) -> str:
+        """The job's id, a UUIDv7."""
+        return str(self._id)
+
+    @property
+    def status(self) -> str:
+        """pending, running, succeeded, partial, failed, timed_out or cancelled."""
+        return str(jobs.get(self._id).state)
+
+    def info(self) -> dict[str, Any]:
+        """Return the job's row as a plain mapping; times are aware datetimes."""
+        row = dict(jobs.get(self._id).__data__)
+        row["id"] = str(row["id"])
+        return row
+
+    def progress(self) -> Progress:
+        """Return how far the job is."""
+        return jobs.progress(self._id)
+
+    def wait(
+        self,
+        timeout_s: float | None = None,
+        *,
+        poll_s: float = 0.1,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Self:
+        """Return once the job has ended and its reports stand; ``WaitTimeout`` after ``timeout_s``."""
+        self._client.start()
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            progress = self.progress()
+            if on_progress is not None:
+                on_progress(progress)
+            if progress.finalized:
+                return self
+            if deadline is not None and time.monotonic() >= deadline:
+                raise WaitTimeout(f"The job is still {progress.state} after {timeout_s} s.")
+            time.sleep(poll_s)
+
+    def results(self) -> Iterator[FileReport]:
+        """Yield every file as its task stands, in the order of the archive."""
+        return lint_finish.lint_report(jobs.get(self._id), self._client.context.blobs).files()
+
+    def verdict(self) -> dict[str, Any] | None:
+        """Return the gate's verdict: failed, counts and reasons; None until the reports stand."""
+        result = jobs.get(self._id).result
+        return None if result is None else result.get("verdict")
+
+    def write_report(self, name: str, out: BinaryIO) -> None:
+        """Write a report (json, sarif, junit, gitlab, github, csv, text, html, fixed, diff)."""
+        row = jobs.get(self._id)
+        if row.state not in TERMINAL_JOB:
+            raise Refused(f"The job is still {row.state}; its reports come at its end.")
+        lint_finish.write_report(row, name, out, self._client.context.blobs)
+
+    def report(self, name: str) -> bytes:
+        """Return a report as bytes."""
+        out = io.BytesIO()
+        self.write_report(name, out)
+        return out.getvalue()
+
+    def baseline(self) -> bytes:
+        """Return the baseline that knows all of this job's violations."""
+        return Baseline.of(self.results()).to_bytes()
+
+    def cancel(self, *, actor: str = "client") -> bool:
+        """Cancel the job; False when it had ended or was cancelled before."""
+        return jobs.cancel(self._id, actor=actor)
+
+    def retry(self, *, actor: str = "client") -> "Job":
+        """Submit the ended job again; what it reached is reused."""
+        again = Job(self._client, jobs.retry(self._id, actor=actor))
+        self._client.start()
+        return again
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the job's history, oldest first."""
+        return jobs.events(self._id)
+
+    def __repr__(self) -> str:
+        """Return the job's id."""
+        return f"<Job {self._id}>"
+
+
+def _lint_parameters(**told: Any) -> LintParameters:
+    try:
+        return LintParameters(**told)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Refused(f"{where}: {first['msg']}.") from error
+
+
+def _joined(rules: str | Sequence[str] | None) -> str | None:
+    return rules if rules is None or isinstance(rules, str) else ",".join(rules)
+
+
+def _config(config: Path | bytes | str | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    if isinstance(config, bytes):
+        return {"config": config.decode("utf-8", "replace")}
+    path = Path(config)
+    return {"config": _read(path).decode("utf-8", "replace"), "config_name": path.name}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,21 @@
+"""What happens periodically. Ticks do little; a tick that is missed or doubled harms nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.core.context import Context
+from pipeline.core.sweep import sweep
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the timetable."""
+
+    name: str
+    every_s: float
+    run: Callable[[Context], object]
+
+
+def timetable(context: Context) -> list[Entry]:
+    """Return the entries under this process's settings."""
+    return [Entry("sweep", context.settings.sweep_s, sweep)]

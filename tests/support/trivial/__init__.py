@@ -1,0 +1,25 @@
+"""A kind whose tasks do nothing: what is left is the machine itself."""
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.core.kinds import Kind
+
+
+class TrivialParameters(BaseModel):
+    """``tasks`` is their number, ``bad`` those (by place) that end badly."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tasks: int = 0
+    bad: dict[int, str] = {}
+
+
+KIND = Kind(
+    name="trivial",
+    package=__name__,
+    parameters=TrivialParameters,
+    plan_queue="trivial_plan",
+    plan_actor="plan_trivial",
+    work_queue="trivial_work",
+    work_actor="work_trivial",
+)

@@ -1,0 +1,26 @@
+"""Doorbells of the trivial kind: ``dramatiq tests.support.trivial.actors``."""
+
+import uuid
+
+import dramatiq
+
+import actors
+from pipeline.core import planning, runner
+from pipeline.core.context import current_context
+from pipeline.core.kinds import register
+from tests.support.trivial import KIND
+
+assert actors
+register(KIND)
+
+
+@dramatiq.actor(queue_name="trivial_plan")
+def plan_trivial(job_id):
+    """Plan."""
+    planning.run_plan(uuid.UUID(job_id), current_context())
+
+
+@dramatiq.actor(queue_name="trivial_work")
+def work_trivial(job_id, task_ids):
+    """Work."""
+    runner.run_batch(uuid.UUID(job_id), task_ids, current_context())

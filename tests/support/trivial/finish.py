@@ -1,0 +1,6 @@
+"""Counts."""
+
+
+def finish(job, context):
+    """Return the counters."""
+    return {"done": job.done}
