@@ -36,13 +36,13 @@ probe() {
     answer=$("$python" "$here/probe.py" "$@" 2>&1) || return $?
 }
 
-# Wait until somebody answers, even if with a refusal.
+# Wait until somebody answers, even if with a refusal; with a fourth argument, until it lets us in.
 wait_for() {
     until=$(($(date +%s) + wait_s))
     while :; do
         code=0
         probe "$1" "$2" || code=$?
-        if [ "$code" -ne 1 ]; then return; fi
+        if [ "$code" -eq 0 ] || { [ "$code" -ne 1 ] && [ $# -lt 4 ]; }; then return; fi
         if [ "$(date +%s)" -ge "$until" ]; then
             say "$3 was started and does not answer within $wait_s s: $answer" >&2
             return 1
@@ -114,7 +114,7 @@ start_debian_postgres() {
 
 start_docker_postgres() {
     start_in_docker postgres &&
-        wait_for database "$(postgres_at quayline:quayline quayline_test)" PostgreSQL
+        wait_for database "$(postgres_at quayline:quayline postgres)" PostgreSQL login
 }
 
 # The role of the tests may make databases and nothing else.
@@ -190,7 +190,7 @@ start_debian_rabbitmq() {
 }
 
 start_docker_rabbitmq() {
-    start_in_docker rabbitmq && wait_for broker "$(broker_at quayline:quayline %2F)" RabbitMQ
+    start_in_docker rabbitmq && wait_for broker "$(broker_at quayline:quayline %2F)" RabbitMQ login
 }
 
 # rabbitmqctl of the server that answers: root's on this machine, or the container's.
