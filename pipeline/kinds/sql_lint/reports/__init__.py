@@ -9,6 +9,7 @@ from pipeline.kinds.sql_lint.reports import (
     fixed,
     github,
     gitlab,
+    html_report,
     json_report,
     junit,
     sarif,
@@ -30,6 +31,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             Format("github", "text/plain; charset=utf-8", ".github.txt", github.write),
             Format("csv", "text/csv; charset=utf-8", ".csv", csv_report.write),
             Format("text", "text/plain; charset=utf-8", ".txt", text.write),
+            Format("html", "text/html; charset=utf-8", ".html", html_report.write),
             Format("fixed", "application/zip", ".fixed.zip", fixed.write),
             Format("diff", "text/x-diff", ".diff", diff.write),
         )

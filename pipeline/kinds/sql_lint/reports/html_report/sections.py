@@ -7,6 +7,7 @@ from pipeline.kinds.sql_lint.reports.html_report.excerpt import excerpt
 from pipeline.kinds.sql_lint.reports.html_report.markup import amount, number, path, short, text
 from pipeline.kinds.sql_lint.reports.html_report.summary import MAX_LISTED, Summary, has_section
 from pipeline.kinds.sql_lint.reports.model import FileReport, LintReport, Outcome
+from pipeline.kinds.sql_lint.reports.rules import Rule
 
 # A page of these sizes stays below some ten megabytes and opens at once.
 MAX_SECTIONS = 10_000
@@ -55,12 +56,13 @@ def _caps(summary: Summary) -> Iterator[str]:
 def _section(file: FileReport, place: int, shown: int, *, opened: bool) -> Iterator[str]:
     violations = file.violations
     warnings = sum(bool(violation.get("warning")) for violation in violations)
-    codes = Counter(short(violation.get("code"), 40) for violation in violations)
+    codes = Counter(short(Rule.of(violation).code, 40) for violation in violations)
     severities = [name for name, some in _severities(len(violations), warnings) if some]
     new = len(violations) if file.new is None else len(file.new)
+    cut = ' data-cut="1"' if shown < len(violations) else ""
     yield (
         f'<details class="file" id="f{place}" data-r="{" ".join(codes)}" '
-        f'data-s="{" ".join(severities)}" data-n="{new}"{" open" if opened else ""}>'
+        f'data-s="{" ".join(severities)}" data-n="{new}"{cut}{" open" if opened else ""}>'
         f"<summary>{path(file.path)}<span class='badges'>{_badges(file, warnings)}</span></summary>"
     )
     for warning in file.warnings[:_MAX_WARNINGS_OF_A_FILE]:

@@ -117,7 +117,8 @@ class Summary:
 
 def has_section(file: FileReport) -> bool:
     """True when the page has something to show of the file: violations, or the engine's words."""
-    return bool(file.violations or file.warnings)
+    linted = file.outcome in (Outcome.CLEAN, Outcome.VIOLATIONS)
+    return linted and bool(file.violations or file.warnings)
 
 
 def _unlinted(file: FileReport) -> Unlinted:
