@@ -53,9 +53,9 @@ wait_for() {
 
 compose() {
     if docker compose version >/dev/null 2>&1; then
-        docker compose -f "$here/compose.yml" "$@"
+        docker compose -p quayline -f "$here/compose.yml" "$@"
     else
-        docker-compose -f "$here/compose.yml" "$@"
+        docker-compose -p quayline -f "$here/compose.yml" "$@"
     fi
 }
 
