@@ -66,6 +66,7 @@ class GzipStream:
         self._inflater = zlib.decompressobj(_GZIP_WINDOW)
         self._pending = b""
         self._ready = b""
+        self._given = 0
         self._ended = False
         self._broken: Refused | None = None
 
@@ -77,18 +78,18 @@ class GzipStream:
     def read(self, length: int) -> bytes:
         """The next bytes of the content; raises ``Refused`` where the gzip data breaks."""
         pieces, missing = [], length
-        while missing and (self._ready or self._fill()):
-            piece = self._ready[:missing]
-            self._ready = self._ready[missing:]
+        while missing and (self._given < len(self._ready) or self._fill()):
+            piece = self._ready[self._given : self._given + missing]
+            self._given += len(piece)
             pieces.append(piece)
             missing -= len(piece)
         return b"".join(pieces)
 
     def skip(self, length: int) -> None:
         """Inflates and drops; raises as ``read`` does."""
-        while length and (self._ready or self._fill()):
-            step = min(length, len(self._ready))
-            self._ready = self._ready[step:]
+        while length and (self._given < len(self._ready) or self._fill()):
+            step = min(length, len(self._ready) - self._given)
+            self._given += step
             length -= step
 
     def _fill(self) -> bool:
@@ -113,6 +114,7 @@ class GzipStream:
                 )
             try:
                 self._ready = self._inflater.decompress(self._pending, READ_BYTES)
+                self._given = 0
             except zlib.error as error:
                 raise Refused(
                     f"The gzip data is damaged: {error}.", reason=Reason.CORRUPT

@@ -11,6 +11,7 @@ from pipeline.adapters.archives.zip_directory import (
     LOCAL,
     LOCAL_BYTES,
     LOCAL_MAGIC,
+    SPAN_MAGIC,
     Location,
     Record,
     locate,
@@ -93,11 +94,11 @@ def _located(source: Source, limits: ArchiveLimits) -> Location:
     location = locate(source)
     head = source.read_at(0, 4)
     if location is None:
-        if head == LOCAL_MAGIC:
-            raise Refused(
-                "The ZIP has no end: it was not transferred completely.", reason=Reason.TRUNCATED
-            )
-        raise several_disks()
+        if head == SPAN_MAGIC:
+            raise several_disks()
+        raise Refused(
+            "The ZIP has no end: it was not transferred completely.", reason=Reason.TRUNCATED
+        )
     if location.shift and head == LOCAL_MAGIC:
         # The directory found belongs to a ZIP stored inside this one.
         raise Refused(

@@ -30,6 +30,8 @@ LOCAL_BYTES = LOCAL.size
 _CENTRAL = struct.Struct("<4s2B5H3L5H2L")
 _TAIL_BYTES = 65_535 + _END.size + _LOCATOR.size + _END64.size
 _CHUNK_BYTES = 256 * 1024
+# Real entries have up to six extra fields; 64 KB hold 16,000, for every entry again.
+_MOST_FIELDS = 32
 _U16, _U32 = 0xFFFF, 0xFFFFFFFF
 
 
@@ -175,7 +177,9 @@ def _record(fields: tuple[int, ...], buffer: bytes, at: int, shift: int) -> Reco
 
 def _fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
-    while at + 4 <= len(extra):
+    for _ in range(_MOST_FIELDS):
+        if at + 4 > len(extra):
+            return
         kind, length = struct.unpack_from("<2H", extra, at)
         if at + 4 + length > len(extra):
             return
@@ -204,9 +208,7 @@ def _zip64_sizes(
 
 def _unicode_path(extra: bytes, raw_name: bytes) -> bytes | None:
     """Info-ZIP's UTF-8 copy of a name in a local code page; stale when its CRC differs."""
-    for kind, data in _fields(extra):
-        if kind != 0x7075 or len(data) <= 5 or data[0] != 1:
-            continue
-        if int.from_bytes(data[1:5], "little") == zlib.crc32(raw_name):
-            return data[5:]
-    return None
+    data = next((data for kind, data in _fields(extra) if kind == 0x7075), b"")
+    if len(data) <= 5 or data[0] != 1:
+        return None
+    return data[5:] if int.from_bytes(data[1:5], "little") == zlib.crc32(raw_name) else None

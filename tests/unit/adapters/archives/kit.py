@@ -182,6 +182,13 @@ ZIP_ENTRIES = [
         None,
         {GOOD: OK, GBK_NAME: Reason.DUPLICATE_ENTRY},
     ),
+    _beside_good(
+        "zip64 sizes behind thousands of extra fields",
+        Zipped(
+            "bad.sql", size=0xFFFFFFFF, extra=b"\xcc\xcc\0\0" * 16_000 + b"\1\0\x08\0" + bytes(8)
+        ),
+        Reason.CORRUPT,
+    ),
     Case(
         "header quoted in an extra field",
         b.quoted_headers,
@@ -194,6 +201,7 @@ ZIP_WHOLES = [
     _refused("text", lambda: SELECT * 1000, Reason.NOT_AN_ARCHIVE),
     _refused("binary", lambda: bytes(range(256)) * 50, Reason.NOT_AN_ARCHIVE),
     _refused("only a ZIP's start", lambda: b"PK\x03\x04", Reason.TRUNCATED),
+    _refused("only a ZIP's end mark", lambda: b"PK\x05\x06" + bytes(9), Reason.TRUNCATED),
     _refused("truncated in the content", lambda: zip_of(GOOD, "x.sql")[:60], Reason.TRUNCATED),
     _refused("truncated in the end", lambda: zip_of(GOOD, "x.sql")[:-1], Reason.TRUNCATED),
     _refused(
@@ -426,6 +434,11 @@ TAR_ENTRIES = [
     ),
     _tar_beside_good(
         "PAX record of length 0", b.pax_block(b"0 a=b\n") + _tarred("bad.sql"), Reason.CORRUPT
+    ),
+    _tar_beside_good(
+        "PAX header of 200,000 records",
+        b.pax_block(b"5 a=\n" * 200_000) + _tarred("bad.sql"),
+        Reason.CORRUPT,
     ),
     _tar_beside_good(
         "PAX length of many digits",
