@@ -9,6 +9,7 @@ from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.kinds import get_kind
 from pipeline.errors import QuaylineError
+from pipeline.store.database import execute, transaction
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +18,10 @@ ACTOR = "finish_job"
 
 
 def announce(job_id: uuid.UUID) -> None:
-    """Send the finish message of a job that has just ended; the sweep sends it when this is lost."""
-    broker.send([broker.message(QUEUE, ACTOR, str(job_id))])
+    """Send the finish message of an ended job; on failure its row says at once that it is due."""
+    if not broker.send([broker.message(QUEUE, ACTOR, str(job_id))]):
+        with transaction():
+            execute("UPDATE jobs SET hinted_at = NULL WHERE id = %s", job_id.hex)
 
 
 def run_finish(job_id: uuid.UUID, context: Context) -> None:

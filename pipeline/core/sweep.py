@@ -149,7 +149,7 @@ def _finish_due(context: Context) -> int:
     with transaction():
         rows = execute(
             f"UPDATE jobs SET hinted_at = {sql.now} WHERE id IN (SELECT id FROM jobs"
-            f" WHERE finished_at < {sql.later('-1')} AND finalized_at IS NULL"
+            " WHERE finished_at IS NOT NULL AND finalized_at IS NULL"
             f" AND not_before <= {sql.now} AND (lease_until IS NULL OR lease_until < {sql.now})"
             f" AND (hinted_at IS NULL OR hinted_at < {sql.later('%s')}) LIMIT {STEP})"
             " RETURNING id",

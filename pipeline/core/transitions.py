@@ -316,7 +316,7 @@ def end_unplanned(
             f"""
             UPDATE jobs SET state = %s, reason = %s, message = %s, planned_at = {sql.now},
                 finished_at = {sql.now}, worker = NULL, lease_until = NULL, attempt = 0,
-                hinted_at = NULL, not_before = {sql.now}
+                hinted_at = {sql.now}, not_before = {sql.now}
             WHERE id = %s AND planned_at IS NULL AND state IN ('pending', 'running')
                 AND succeeded + failed + timed_out + cancelled = total RETURNING id
             """,
@@ -391,7 +391,8 @@ def _roll_up(
     message = message or _sentence(by_state)
     execute(
         f"UPDATE jobs SET state = %s, reason = %s, message = %s, finished_at = {sql.now},"
-        f" attempt = 0, hinted_at = NULL, not_before = {sql.now} WHERE id = %s AND state = 'running'",
+        f" attempt = 0, hinted_at = {sql.now}, not_before = {sql.now} WHERE id = %s"
+        " AND state = 'running'",
         *(end, reason, message, job_id.hex),
     )
     record(job_id, "job", "running", end, actor=actor, reason=reason, message=message)

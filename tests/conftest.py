@@ -1,0 +1,47 @@
+"""Fixtures of every test: settings in a temporary folder, an open context on each database."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.context import Context, close_context, open_context
+from pipeline.core.kinds import register
+from pipeline.settings import Settings
+from pipeline.store import database
+from tests.support import trivial
+from tests.support.services import own_database
+
+register(trivial.KIND)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL database of this session's own."""
+    with own_database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'quayline.db'}"
+    return str(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of an embedded service in a temporary folder."""
+    return Settings(state_dir=tmp_path / "state", worker_name="worker", backoff_s=0.0, window=4)
+
+
+@pytest.fixture
+def context(settings: Settings, any_database_url: str) -> Iterator[Context]:
+    """An open context on an empty database of each kind; messages stay in memory, unread."""
+    opened = open_context(settings.model_copy(update={"database_url": any_database_url}))
+    if database.dialect().postgres:
+        with database.session():
+            database.execute("TRUNCATE jobs, tasks, events, results")
+    yield opened
+    close_context()
