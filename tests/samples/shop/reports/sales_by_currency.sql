@@ -1,8 +1,8 @@
 {# One column for each currency that the shop takes. -#}
 SELECT
     p.category_id,
-    {% for currency in ["eur", "usd", "cny"] -%}
-        sum(CASE WHEN o.currency = '{{ currency }}' THEN o.total_cents ELSE 0 END) AS {{ currency }}_cents,
+    {% for currency in currencies -%}
+        sum(CASE WHEN o.currency = '{{ currency }}' THEN l.unit_price_cents ELSE 0 END) AS {{ currency }}_cents,
     {% endfor -%}
     count(DISTINCT o.order_id) AS order_count
 FROM orders AS o
