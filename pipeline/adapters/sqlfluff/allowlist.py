@@ -9,11 +9,12 @@ import codecs
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
+from typing import TypeAlias
 
 from pipeline.adapters.sqlfluff import regexes
 
-type Path = tuple[str, ...]
-type Check = Callable[[object], str | None]
+Path: TypeAlias = tuple[str, ...]
+Check: TypeAlias = Callable[[object], str | None]
 
 
 class Verdict(Enum):

@@ -41,7 +41,7 @@ def decode(data: bytes, configured: str = "autodetect") -> tuple[str, str]:
             return _read(data, detected), detected
         except (UnicodeError, LookupError):
             pass
-    return _judge(data)
+    return judge(data)
 
 
 def _read(data: bytes, encoding: str, errors: str = "strict") -> str:
@@ -69,7 +69,8 @@ def _read_wide(data: bytes) -> tuple[str, str]:
     raise NotText("The file is binary: it holds NUL bytes.")
 
 
-def _judge(data: bytes) -> tuple[str, str]:
+def judge(data: bytes) -> tuple[str, str]:
+    """What charset-normalizer takes the bytes for."""
     best = charset_normalizer.from_bytes(data).best()
     if best is None:
         raise NotText("The file is binary, or its encoding is not known.")

@@ -9,6 +9,7 @@ length of the paths they see and in the time they may take together.
 import io
 import time
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import pathspec
 
@@ -22,7 +23,7 @@ MAX_COSTLY_PATTERNS = 200
 MAX_COSTLY_PATH_CHARS = 300
 COSTLY_BUDGET_S = 3.0
 
-type Refusals = list[tuple[str, str]]
+Refusals: TypeAlias = list[tuple[str, str]]
 
 
 class IgnoreRules:

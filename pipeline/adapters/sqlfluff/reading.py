@@ -8,9 +8,9 @@ import configparser
 import re
 import tomllib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
-type Nested = dict[str, Any]
+Nested: TypeAlias = dict[str, Any]
 
 MAX_FILE_BYTES = 1024 * 1024
 # configparser takes quadratic time over a run of blanks inside a line.

@@ -1,0 +1,255 @@
+"""Lints files in killable child processes, each within a budget of time and memory.
+
+A file that hangs, crashes or eats memory costs its child and its own reply, never a neighbour and
+never this process. A killed child is replaced from the zygote within milliseconds.
+"""
+
+import contextlib
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.adapters.sqlfluff import conversation
+from pipeline.adapters.sqlfluff.conversation import Ended
+from pipeline.adapters.sqlfluff.frames import pack_work
+from pipeline.adapters.sqlfluff.processes import Child, Zygote, ZygoteGone
+from pipeline.errors import Transient
+from pipeline.states import Reason
+
+GIB = 1024**3
+MAX_FILES_PER_CHILD = 2000
+MAX_WARM_DIALECTS = 8
+WAIT_STEP_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class LintWork:
+    """One file. ``config`` is the document of ``Effective``, ``config_digest`` its digest."""
+
+    name: str
+    data: bytes
+    config: dict[str, Any]
+    config_digest: str
+    fix: bool = False
+    disable_noqa: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LintReply:
+    """``reason`` None: linted, and ``result`` holds it. Otherwise ``message`` says why not."""
+
+    reason: Reason | None
+    message: str
+    result: dict[str, Any] | None
+    seconds: float
+
+
+def never() -> bool:
+    """Nobody cancels."""
+    return False
+
+
+class LintPool:
+    """At most ``size`` files are linted at once. Thread-safe; made anew after a fork.
+
+    ``fix_factor`` multiplies the time limit of work that is also fixed, which takes about twelve
+    times as long.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        time_limit_s: float = 60,
+        memory_limit_bytes: int = GIB,
+        fix_factor: float = 5,
+    ) -> None:
+        self._size = max(1, size)
+        self._time_limit_s = time_limit_s
+        self._memory_limit_bytes = memory_limit_bytes
+        self._fix_factor = fix_factor
+        self._reset()
+        _pools.add(self)
+
+    def _reset(self) -> None:
+        self._changed = threading.Condition()
+        self._zygote_lock = threading.Lock()
+        self._zygote: Zygote | None = None
+        self._idle: list[Child] = []
+        self._busy: set[Child] = set()
+        self._taken = 0
+        self._closed = False
+        self._dialects: dict[str, None] = {}
+
+    def lint(self, work: LintWork, *, cancelled: Callable[[], bool] = never) -> LintReply:
+        """The reply for one file; waits for a free child. Raises ``Transient`` when the engine
+        itself cannot run, never for what the file did."""
+        if not self._take_place(cancelled):
+            return LintReply(Reason.CANCELLED, "The work was cancelled.", None, 0.0)
+        try:
+            for last_try in (False, True):
+                try:
+                    return self._lint_once(work, cancelled)
+                except ZygoteGone:
+                    self._discard_zygote()
+                    if last_try or self._closed:
+                        raise Transient("The lint engine has gone away.") from None
+            raise AssertionError("unreachable")
+        finally:
+            with self._changed:
+                self._taken -= 1
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Work under way ends with ``Transient``; no process and no folder is left behind."""
+        with self._changed:
+            self._closed = True
+            children = [*self._idle, *self._busy]
+            self._idle.clear()
+            self._changed.notify_all()
+        for child in children:
+            child.kill()
+        self._discard_zygote()
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken == 0, timeout=10)
+        for child in children:
+            child.close()
+
+    # --- places and children ------------------------------------------------------------------
+    def _take_place(self, cancelled: Callable[[], bool]) -> bool:
+        with self._changed:
+            while self._taken >= self._size:
+                if self._closed:
+                    break
+                if cancelled():
+                    return False
+                self._changed.wait(WAIT_STEP_S)
+            if self._closed:
+                raise Transient("The lint pool is closed.")
+            self._taken += 1
+            return True
+
+    def _lint_once(self, work: LintWork, cancelled: Callable[[], bool]) -> LintReply:
+        child = self._take_child(work)
+        limits = conversation.Limits(
+            time_s=self._time_limit_s * (self._fix_factor if work.fix else 1),
+            memory_bytes=self._memory_limit_bytes,
+        )
+        header = {
+            "digest": work.config_digest,
+            "config": work.config,
+            "fix": work.fix,
+            "disable_noqa": work.disable_noqa,
+        }
+        started = time.monotonic()
+        try:
+            outcome = conversation.hold(child, pack_work(header, work.data), limits, cancelled)
+        except BaseException:
+            self._drop(child, None)
+            raise
+        seconds = time.monotonic() - started
+        if isinstance(outcome, Ended):
+            outcome = self._drop(child, outcome)
+            return LintReply(outcome.reason, outcome.message, None, seconds)
+        self._give_back(child, seconds)
+        reason = Reason(outcome["reason"]) if outcome["reason"] is not None else None
+        return LintReply(reason, outcome["message"], outcome["result"], seconds)
+
+    def _take_child(self, work: LintWork) -> Child:
+        while True:
+            with self._changed:
+                child = self._idle.pop() if self._idle else None
+                if child is None:
+                    break
+                self._busy.add(child)
+            if child.is_idle():
+                return child
+            self._drop(child, None)  # it was killed while it had nothing to do
+        dialect = dialect_of(work.config)
+        if dialect and len(self._dialects) < MAX_WARM_DIALECTS:
+            self._dialects[dialect] = None
+        child = self._running_zygote().fork(
+            warm=list(self._dialects), address_space_bytes=2 * self._memory_limit_bytes
+        )
+        with self._changed:
+            self._busy.add(child)
+        return child
+
+    def _give_back(self, child: Child, seconds: float) -> None:
+        child.files += 1
+        worn = child.files >= MAX_FILES_PER_CHILD
+        if seconds > 0.5 or child.files % 50 == 0:
+            worn = worn or child.memory_bytes() > self._memory_limit_bytes // 2
+        if worn:
+            self._drop(child, None)
+            return
+        with self._changed:
+            self._busy.discard(child)
+            if not self._closed:
+                self._idle.append(child)
+                return
+        child.close()
+
+    def _drop(self, child: Child, ended: Ended | None) -> Ended:
+        """The child is gone; how it ended, where that explains more."""
+        child.kill()
+        status = None
+        with contextlib.suppress(ZygoteGone, Transient):
+            if self._zygote is not None:
+                status = self._zygote.exit_status(child)
+        with self._changed:
+            self._busy.discard(child)
+        child.close()
+        if ended is None:
+            return Ended(Reason.CRASHED, "")
+        if ended.reason is not None:
+            return ended
+        if status is None:
+            raise ZygoteGone  # both are gone: not the file's doing
+        return conversation.explain(status, ended, self._memory_limit_bytes)
+
+    # --- the zygote ---------------------------------------------------------------------------
+    def _running_zygote(self) -> Zygote:
+        with self._zygote_lock:
+            if self._closed:
+                raise Transient("The lint pool is closed.")
+            if self._zygote is None:
+                self._zygote = Zygote()
+            return self._zygote
+
+    def _discard_zygote(self) -> None:
+        with self._zygote_lock:
+            zygote, self._zygote = self._zygote, None
+        if zygote is not None:
+            zygote.close()
+
+    def _after_fork(self) -> None:
+        """In a forked copy of the owner: its children are not ours, start from nothing."""
+        for child in [*self._idle, *self._busy]:
+            child.close()
+        if self._zygote is not None:
+            self._zygote.forget()
+        self._reset()
+
+
+def dialect_of(document: dict[str, Any]) -> str | None:
+    """The dialect this configuration asks for; inline lines may still say otherwise."""
+    found = document["overrides"].get("dialect")
+    for layer in [] if found else document["file"]:
+        found = layer["values"].get("core", {}).get("dialect", found)
+    return found if isinstance(found, str) else None
+
+
+_pools: "weakref.WeakSet[LintPool]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for pool in list(_pools):
+        pool._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
