@@ -91,9 +91,7 @@ def use_broker(broker: dramatiq.Broker | None) -> None:
 
 def message(queue: str, actor: str, *args: Any) -> dramatiq.Message[Any]:
     """Return a message to an actor by name, so that a sender needs none of its code."""
-    return dramatiq.Message(
-        queue_name=queue, actor_name=actor, args=args, kwargs={}, options={}
-    )
+    return dramatiq.Message(queue_name=queue, actor_name=actor, args=args, kwargs={}, options={})
 
 
 def send(messages: Sequence[dramatiq.Message[Any]]) -> bool:

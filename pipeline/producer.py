@@ -85,9 +85,9 @@ class Client:
 
         ``source`` is an archive (ZIP, tar, tar.gz), a folder, a file, several of those, bytes or a
         binary stream of an archive, or a mapping of names to content; names of files are told from
-        ``root``, whose configuration counts as SQLFluff's working folder's would. Raises ``Refused`` for what
-        the caller can mend, ``StorageUnavailable`` or ``DatabaseUnavailable`` when nothing was
-        accepted; once this returns, the job is kept.
+        ``root``, whose configuration counts as SQLFluff's working folder's would.
+        Raises ``Refused`` for what the caller can mend, ``StorageUnavailable`` or
+        ``DatabaseUnavailable`` when nothing was accepted; once this returns, the job is kept.
         """
         told = _lint_parameters(
             dialect=dialect,
@@ -105,9 +105,7 @@ class Client:
             baseline=self._baseline(baseline),
         )
         with as_stream(source, name, root) as stream:
-            blob = self._context.blobs.put(
-                stream.file, limit_bytes=self.settings.max_source_bytes
-            )
+            blob = self._context.blobs.put(stream.file, limit_bytes=self.settings.max_source_bytes)
         job_id = jobs.submit(
             Submission(
                 kind="sql_lint",
@@ -203,7 +201,7 @@ class Job:
         poll_s: float = 0.1,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Self:
-        """Return once the job has ended and its reports stand; ``WaitTimeout`` after ``timeout_s``."""
+        """Return once the job has ended and its reports stand, or raise ``WaitTimeout``."""
         self._client.start()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:

@@ -73,11 +73,14 @@ class Settings(BaseSettings):
     max_entries: int = Field(200_000, ge=1, description="Most entries of an archive.")
     max_entry_bytes: int = Field(32 * MIB, ge=1, description="Largest entry of an archive.")
     max_total_bytes: int = Field(8 * GIB, ge=1, description="Most bytes an archive may unpack to.")
-    max_ratio: int = Field(200, ge=1, description="Highest compression ratio of an entry over 1 MiB.")
+    max_ratio: int = Field(
+        200, ge=1, description="Highest compression ratio of an entry over 1 MiB."
+    )
     lint_time_limit_s: float = Field(60.0, gt=0, description="Time budget of one file.")
     lint_memory_limit_bytes: int = Field(GIB, ge=64 * MIB, description="Memory budget of one file.")
     lint_suffixes: str = Field(
-        "", description="Comma-separated suffixes that count as SQL; empty: as SQLFluff is configured."
+        "",
+        description="Comma-separated suffixes that count as SQL; empty: as SQLFluff is configured.",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -18,7 +18,7 @@ from pipeline import broker
 from pipeline.clock import new_id
 from pipeline.core.context import Context
 from pipeline.core.kinds import Kind, get_kind
-from pipeline.store.database import dialect, execute, lock, transaction
+from pipeline.store.database import as_uuid, dialect, execute, lock, transaction
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ def _candidates(kind: Kind) -> list[Candidate]:
         f" AND tasks.hinted_at IS NULL AND tasks.not_before <= {dialect().now})",
         kind.name,
     )
-    return [Candidate(_uuid(row[0]), row[1], row[2], 0) for row in rows]
+    return [Candidate(as_uuid(row[0]), row[1], row[2], 0) for row in rows]
 
 
 def _in_flight(kind: Kind, candidates: list[Candidate]) -> int:
@@ -93,14 +93,14 @@ def _in_flight(kind: Kind, candidates: list[Candidate]) -> int:
         " (SELECT id FROM jobs WHERE kind = %s AND state = 'running') GROUP BY job_id",
         kind.name,
     )
-    by_job = {_uuid(job_id): count for job_id, count in rows}
+    by_job = {as_uuid(job_id): count for job_id, count in rows}
     for candidate in candidates:
         candidate.in_flight = by_job.get(candidate.id, 0)
     return sum(by_job.values())
 
 
 def _take(job_id: uuid.UUID, context: Context) -> tuple[uuid.UUID, list[str]] | None:
-    """Note the job's next batch as sent; a task with a strike goes alone, to spare its neighbours."""
+    """Note the job's next batch as sent; a task with a strike goes alone, sparing others."""
     sql = dialect()
     rows = execute(
         "SELECT id, size_bytes, strikes FROM tasks WHERE job_id = %s AND state = 'pending'"
@@ -121,7 +121,7 @@ def _take(job_id: uuid.UUID, context: Context) -> tuple[uuid.UUID, list[str]] | 
 
 
 def _cut(rows: Sequence[tuple[Any, int, int]], batch_bytes: int) -> list[uuid.UUID]:
-    struck = [_uuid(task_id) for task_id, _, strikes in rows if strikes]
+    struck = [as_uuid(task_id) for task_id, _, strikes in rows if strikes]
     if struck:
         return struck[:1]
     picked: list[uuid.UUID] = []
@@ -129,7 +129,7 @@ def _cut(rows: Sequence[tuple[Any, int, int]], batch_bytes: int) -> list[uuid.UU
     for task_id, size_bytes, _ in rows:
         if picked and size_bytes > room:
             break
-        picked.append(_uuid(task_id))
+        picked.append(as_uuid(task_id))
         room -= size_bytes
     return picked
 
@@ -138,7 +138,3 @@ def _message(
     kind: Kind, batch: uuid.UUID, job_id: uuid.UUID, task_ids: list[str]
 ) -> dramatiq.Message[Any]:
     return broker.message(kind.work_queue, kind.work_actor, str(job_id), task_ids)
-
-
-def _uuid(value: uuid.UUID | str) -> uuid.UUID:
-    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)

@@ -9,6 +9,7 @@ from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.kinds import get_kind
 from pipeline.errors import QuaylineError
+from pipeline.states import Reason
 from pipeline.store.database import execute, transaction
 
 log = logging.getLogger(__name__)
@@ -40,18 +41,19 @@ def run_finish(job_id: uuid.UUID, context: Context) -> None:
     with logs.bind(job_id=str(job_id)), Heartbeat(job_id, renew, lease_s=settings.lease_s):
         try:
             result = get_kind(job.kind).finish(job, context)
-        except Exception as error:
-            _unfinished(job_id, attempt, error, context)
+        except QuaylineError as error:
+            _unfinished(job_id, attempt, error.message, context)
+        except Exception:
+            log.exception("The reports could not be written")
+            text = "Writing the reports failed; the log has the traceback."
+            _unfinished(job_id, attempt, text, context)
         else:
             transitions.finalized(job_id, attempt, result, actor=settings.worker_name)
 
 
-def _unfinished(job_id: uuid.UUID, attempt: int, error: Exception, context: Context) -> None:
+def _unfinished(job_id: uuid.UUID, attempt: int, message: str, context: Context) -> None:
     """Try again later, or close the job with the sentence of what went wrong in its result."""
-    log.exception("The reports could not be written")
-    known = isinstance(error, QuaylineError)
-    message = str(error) if known else "Writing the reports failed; the log has the traceback."
-    decision = retries.decide(retries.Reason.ERROR, attempt, context.settings)
+    decision = retries.decide(Reason.ERROR, attempt, context.settings)
     actor = context.settings.worker_name
     if decision.state == "failed":
         transitions.finalized(job_id, attempt, {"error": message}, actor=actor)

@@ -12,6 +12,7 @@ from pipeline import broker
 from pipeline.clock import new_id
 from pipeline.core import finishing, transitions
 from pipeline.core.heartbeat import STOPS
+from pipeline.core.history import record
 from pipeline.core.kinds import get_kind
 from pipeline.errors import Conflict, NotFound, Refused
 from pipeline.states import TERMINAL_JOB, JobState, Reason
@@ -71,7 +72,7 @@ def submit(submission: Submission) -> uuid.UUID:
         if not rows:
             return _existing(submission)
         actor = submission.owner or "submitter"
-        transitions.record(job_id, "job", None, JobState.PENDING, actor=actor)
+        record(job_id, "job", None, JobState.PENDING, actor=actor)
     ring(kind.name, job_id)
     return job_id
 
@@ -141,9 +142,7 @@ def stop(job_id: uuid.UUID, reason: Reason, *, actor: str) -> None:
     if job.state in TERMINAL_JOB:
         return
     if job.planned_at is None:
-        ended = transitions.end_unplanned(
-            job_id, STOPPED_JOB[reason], reason, message, actor=actor
-        )
+        ended = transitions.end_unplanned(job_id, STOPPED_JOB[reason], reason, message, actor=actor)
     else:
         ended = transitions.close_pending(job_id, state, reason, message, actor=actor)
     if ended:
@@ -172,7 +171,8 @@ def events(job_id: uuid.UUID) -> list[dict[str, Any]]:
     """Return the whole history of the job, oldest first."""
     with session():
         query = EventRow.select().where(EventRow.job == job_id).order_by(EventRow.id).dicts()
-        return [{**row, "job": str(row["job"])} for row in query]
+        rows: Any = query
+        return [{**row, "job": str(row["job"])} for row in rows]
 
 
 def tasks(job_id: uuid.UUID) -> Iterator[dict[str, Any]]:

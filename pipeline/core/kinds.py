@@ -45,7 +45,9 @@ class Kind:
         return self._handler("finish")
 
     def _handler(self, step: str) -> Callable[..., Any]:
-        handler: Callable[..., Any] = getattr(importlib.import_module(f"{self.package}.{step}"), step)
+        handler: Callable[..., Any] = getattr(
+            importlib.import_module(f"{self.package}.{step}"), step
+        )
         return handler
 
 

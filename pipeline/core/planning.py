@@ -62,7 +62,7 @@ class Planning:
 
 
 def run_plan(job_id: uuid.UUID, context: Context) -> None:
-    """Plan the job if that is due and nobody else does; every way out leaves a row that says what next."""
+    """Plan the job if that is due and nobody else does; its row says what comes next."""
     settings = context.settings
     attempt = transitions.claim_job(
         job_id, phase="plan", worker=settings.worker_name, lease_s=settings.lease_s
@@ -86,8 +86,8 @@ def run_plan(job_id: uuid.UUID, context: Context) -> None:
             _failed(job_id, error.reason, error.message, context)
         except Exception:
             log.exception("A plan failed")
-            error = Transient("Planning failed unexpectedly; the log has the traceback.")
-            _again(job_id, attempt, error, context)
+            text = "Planning failed unexpectedly; the log has the traceback."
+            _again(job_id, attempt, Transient(text), context)
         else:
             if transitions.planned(job_id, attempt, stage="working", actor=settings.worker_name):
                 finishing.announce(job_id)

@@ -29,7 +29,9 @@ class Decision:
     delay_s: float = 0.0
 
 
-def decide(reason: Reason, strikes: int, settings: Settings, *, spread: float | None = None) -> Decision:
+def decide(
+    reason: Reason, strikes: int, settings: Settings, *, spread: float | None = None
+) -> Decision:
     """Return what follows the ``strikes``-th bad end (counted from 1) for this reason.
 
     The pause doubles from ``backoff_s`` to ``backoff_max_s`` and is spread over its upper half, so

@@ -18,6 +18,7 @@ from pipeline.core.transitions import Claim, Outcome
 from pipeline.errors import DatabaseUnavailable, Transient
 from pipeline.states import Reason, TaskState
 from pipeline.store import results
+from pipeline.store.models import JobRow
 from pipeline.store.results import Result
 
 log = logging.getLogger(__name__)
@@ -101,9 +102,7 @@ class Ledger:
         claim, reason = ending.claim, ending.reason
         if reason is None:
             key = ending.result.key if ending.result else ending.result_key
-            return Outcome(
-                claim.id, claim.attempt, TaskState.SUCCEEDED, None, ending.message, key
-            )
+            return Outcome(claim.id, claim.attempt, TaskState.SUCCEEDED, None, ending.message, key)
         if reason in STATES:
             return Outcome(claim.id, claim.attempt, STATES[reason], reason, ending.message)
         decision = retries.decide(reason, claim.strikes + 1, self._context.settings)
@@ -137,7 +136,7 @@ def run_batch(job_id: uuid.UUID, task_ids: Sequence[str], context: Context) -> N
     dispatch(job.kind, context)
 
 
-def _work(job: jobs.JobRow, claims: list[Claim], context: Context) -> None:
+def _work(job: JobRow, claims: list[Claim], context: Context) -> None:
     ledger = Ledger(job.id, claims, context)
 
     def renew() -> bool:

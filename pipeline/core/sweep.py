@@ -13,8 +13,8 @@ from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
 from pipeline.core.kinds import get_kind
 from pipeline.core.transitions import Outcome
-from pipeline.states import Reason
-from pipeline.store.database import dialect, execute, session, transaction
+from pipeline.states import JobState, Reason
+from pipeline.store.database import as_uuid, dialect, execute, session, transaction
 
 log = logging.getLogger(__name__)
 
@@ -61,19 +61,19 @@ def _recover_tasks(context: Context) -> int:
     with session():
         rows = execute(
             "SELECT id, job_id, attempt, strikes FROM tasks WHERE state IN ('pending', 'running')"
-            " AND hinted_at IS NOT NULL AND state = 'running'"
+            " AND state = 'running' AND hinted_at IS NOT NULL"
             f" AND lease_until < {dialect().now} LIMIT {STEP}"
         )
     by_job: dict[uuid.UUID, list[Outcome]] = {}
     for task_id, job_id, attempt, strikes in rows:
         decision = retries.decide(Reason.WORKER_LOST, strikes + 1, context.settings)
         outcome = Outcome(
-            *(_uuid(task_id), attempt, decision.state, Reason.WORKER_LOST),
+            *(as_uuid(task_id), attempt, decision.state, Reason.WORKER_LOST),
             message=f"The worker was lost in run {attempt}.",
             delay_s=decision.delay_s,
             strike=True,
         )
-        by_job.setdefault(_uuid(job_id), []).append(outcome)
+        by_job.setdefault(as_uuid(job_id), []).append(outcome)
     for job_id, outcomes in by_job.items():
         if transitions.close_tasks(job_id, outcomes, actor="sweep", lapsed_only=True):
             finishing.announce(job_id)
@@ -97,14 +97,14 @@ def _ring_due(context: Context) -> int:
     for job_id, kind, attempt in rows:
         if attempt >= context.settings.max_attempts + retries.LOST_GRACE:
             text = f"Planning lost its worker {attempt} times."
-            _end(_uuid(job_id), Reason.WORKER_LOST, text)
+            _end(as_uuid(job_id), Reason.WORKER_LOST, text)
         else:
-            rung += jobs.ring(kind, _uuid(job_id))
+            rung += jobs.ring(kind, as_uuid(job_id))
     return rung
 
 
 def _end(job_id: uuid.UUID, reason: Reason, message: str) -> None:
-    state = jobs.JobState.FAILED
+    state = JobState.FAILED
     if transitions.end_unplanned(job_id, state, reason, message, actor="sweep"):
         finishing.announce(job_id)
 
@@ -139,7 +139,7 @@ def _stop_due(context: Context) -> int:
         )
     for job_id, is_cancelled in rows:
         reason = Reason.CANCELLED if is_cancelled else Reason.DEADLINE
-        jobs.stop(_uuid(job_id), reason, actor="sweep")
+        jobs.stop(as_uuid(job_id), reason, actor="sweep")
     return len(rows)
 
 
@@ -156,9 +156,5 @@ def _finish_due(context: Context) -> int:
             -context.settings.hint_again_s,
         )
     for (job_id,) in rows:
-        finishing.announce(_uuid(job_id))
+        finishing.announce(as_uuid(job_id))
     return len(rows)
-
-
-def _uuid(value: uuid.UUID | str) -> uuid.UUID:
-    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)

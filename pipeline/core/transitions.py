@@ -14,17 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.clock import new_id
+from pipeline.core.history import clean, record
+from pipeline.core.rollup import roll_up
 from pipeline.states import JobState, Reason, TaskState
-from pipeline.store.database import as_json, dialect, execute, transaction
-
-ENDED = ("succeeded", "failed", "timed_out", "cancelled")
-
-#: The reason of a job that ended with its tasks.
-END_REASONS = {
-    JobState.FAILED: Reason.ERROR,
-    JobState.TIMED_OUT: Reason.DEADLINE,
-    JobState.CANCELLED: Reason.CANCELLED,
-}
+from pipeline.store.database import as_json, as_uuid, dialect, execute, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,37 +62,6 @@ class NewTask:
     id: uuid.UUID = field(default_factory=new_id)
 
 
-def record(
-    job_id: uuid.UUID,
-    subject: str,
-    from_state: str | None,
-    to_state: str,
-    *,
-    actor: str,
-    reason: str | None = None,
-    message: str = "",
-    tasks: list[int] | None = None,
-) -> None:
-    """Write the event row of a transition; call it inside the transition's transaction."""
-    execute(
-        "INSERT INTO events (job_id, at, actor, subject, from_state, to_state, reason, message,"
-        f" tasks) VALUES (%s, {dialect().now}, %s, %s, %s, %s, %s, %s, %s)",
-        *(job_id.hex, actor, subject, from_state, to_state, reason, clean(message)),
-        None if tasks is None else as_json(runs(tasks)),
-    )
-
-
-def runs(seqs: Sequence[int]) -> list[list[int]]:
-    """Return sorted whole numbers as closed runs: ``[1, 2, 3, 7]`` is ``[[1, 3], [7, 7]]``."""
-    found: list[list[int]] = []
-    for seq in sorted(seqs):
-        if found and found[-1][1] == seq - 1:
-            found[-1][1] = seq
-        else:
-            found.append([seq, seq])
-    return found
-
-
 def claim_tasks(
     job_id: uuid.UUID, task_ids: Sequence[str], *, worker: str, lease_s: float
 ) -> list[Claim]:
@@ -127,8 +89,14 @@ def claim_tasks(
         if rows:
             seqs = [row[1] for row in rows]
             record(job_id, "tasks", "pending", "running", actor=worker, tasks=seqs)
-    claims = [Claim(_uuid(row[0]), *row[1:6], json.loads(row[6])) for row in rows]
+    claims = [_claim(*row) for row in rows]
     return sorted(claims, key=lambda claim: (-claim.size_bytes, claim.seq))
+
+
+def _claim(task_id: uuid.UUID | str, *told: Any) -> Claim:
+    seq, name, attempt, strikes, size_bytes, payload = told
+    document = json.loads(payload)
+    return Claim(as_uuid(task_id), seq, name, attempt, strikes, size_bytes, document)
 
 
 def renew(claims: Sequence[Claim], *, lease_s: float) -> set[uuid.UUID]:
@@ -143,7 +111,7 @@ def renew(claims: Sequence[Claim], *, lease_s: float) -> set[uuid.UUID]:
             lease_s,
             as_json([{"id": claim.id.hex, "attempt": claim.attempt} for claim in claims]),
         )
-    return {_uuid(row[0]) for row in rows}
+    return {as_uuid(row[0]) for row in rows}
 
 
 def close_tasks(
@@ -180,7 +148,7 @@ def close_tasks(
             as_json([_as_row(outcome) for outcome in outcomes]),
         )
         _record_tasks(job_id, "running", rows, actor)
-        return _roll_up(job_id, Counter(row[1] for row in rows), actor=actor)
+        return roll_up(job_id, Counter(row[1] for row in rows), actor=actor)
 
 
 def insert_tasks(
@@ -220,11 +188,13 @@ def insert_tasks(
         _record_tasks(job_id, None, rows, actor)
         ended = Counter(row[1] for row in rows if row[1] != "pending")
         reused = sum(row[2] == Reason.REUSED for row in rows)
-        _roll_up(job_id, ended, added=len(rows), reused=reused, actor=actor)
+        roll_up(job_id, ended, added=len(rows), reused=reused, actor=actor)
     return len(rows)
 
 
-def close_pending(job_id: uuid.UUID, state: TaskState, reason: Reason, message: str, *, actor: str) -> bool:
+def close_pending(
+    job_id: uuid.UUID, state: TaskState, reason: Reason, message: str, *, actor: str
+) -> bool:
     """Close every pending task of the job at once; True for the caller that ended the job."""
     sql = dialect()
     with transaction():
@@ -234,11 +204,11 @@ def close_pending(job_id: uuid.UUID, state: TaskState, reason: Reason, message: 
             *(state, reason, message, job_id.hex),
         )
         _record_tasks(job_id, "pending", rows, actor)
-        return _roll_up(job_id, Counter(row[1] for row in rows), actor=actor)
+        return roll_up(job_id, Counter(row[1] for row in rows), actor=actor)
 
 
 def claim_job(job_id: uuid.UUID, *, phase: str, worker: str, lease_s: float) -> int | None:
-    """Lease the job's planning (``plan``) or finishing (``finish``); return its attempt, or None."""
+    """Lease the job's planning (``plan``) or finishing (``finish``): its attempt, or None."""
     sql = dialect()
     due = (
         "state IN ('pending', 'running') AND planned_at IS NULL AND cancel_requested_at IS NULL"
@@ -283,15 +253,17 @@ def planned(job_id: uuid.UUID, attempt: int, *, stage: str, actor: str) -> bool:
     sql = dialect()
     with transaction():
         rows = execute(
-            f"UPDATE jobs SET planned_at = {sql.now}, stage = %s, worker = NULL, lease_until = NULL,"
-            " attempt = 0, hinted_at = NULL WHERE id = %s AND attempt = %s AND state = 'running'"
-            " AND planned_at IS NULL RETURNING id",
+            f"UPDATE jobs SET planned_at = {sql.now}, stage = %s, worker = NULL,"
+            " lease_until = NULL, attempt = 0, hinted_at = NULL WHERE id = %s AND attempt = %s"
+            " AND state = 'running' AND planned_at IS NULL RETURNING id",
             *(stage, job_id.hex, attempt),
         )
-        return bool(rows) and _roll_up(job_id, Counter(), actor=actor)
+        return bool(rows) and roll_up(job_id, Counter(), actor=actor)
 
 
-def put_back_job(job_id: uuid.UUID, attempt: int, delay_s: float, message: str, *, actor: str) -> None:
+def put_back_job(
+    job_id: uuid.UUID, attempt: int, delay_s: float, message: str, *, actor: str
+) -> None:
     """Release the lease on planning or finishing; it is due again after ``delay_s``."""
     sql = dialect()
     with transaction():
@@ -364,77 +336,6 @@ def finalized(job_id: uuid.UUID, attempt: int, result: dict[str, Any], *, actor:
         return bool(rows)
 
 
-def _roll_up(
-    job_id: uuid.UUID, ended: Counter[str], *, actor: str, added: int = 0, reused: int = 0
-) -> bool:
-    """Move the job's counters and end it when nothing is open; call it inside a transaction."""
-    sql = dialect()
-    rows = execute(
-        "UPDATE jobs SET total = total + %s, reused = reused + %s, succeeded = succeeded + %s,"
-        " failed = failed + %s, timed_out = timed_out + %s, cancelled = cancelled + %s"
-        " WHERE id = %s RETURNING state, reason, message, total, succeeded, failed, timed_out,"
-        f" cancelled, planned_at IS NOT NULL, cancel_requested_at IS NOT NULL,"
-        f" COALESCE(deadline_at < {sql.now}, {'false' if sql.postgres else '0'})",
-        *(added, reused, *(ended[state] for state in ENDED), job_id.hex),
-    )
-    if not rows:
-        return False
-    state, reason, message, total, *counts, is_planned, is_cancelled, is_late = rows[0]
-    if state != JobState.RUNNING or not is_planned or sum(counts) != total:
-        return False
-    by_state = dict(zip(ENDED, counts, strict=True))
-    if reason:
-        end = broken_off(Reason(reason), by_state)
-    else:
-        end = end_state(by_state, cancelled=is_cancelled, late=is_late)
-        reason = END_REASONS.get(end)
-    message = message or _sentence(by_state)
-    execute(
-        f"UPDATE jobs SET state = %s, reason = %s, message = %s, finished_at = {sql.now},"
-        f" attempt = 0, hinted_at = {sql.now}, not_before = {sql.now} WHERE id = %s"
-        " AND state = 'running'",
-        *(end, reason, message, job_id.hex),
-    )
-    record(job_id, "job", "running", end, actor=actor, reason=reason, message=message)
-    return True
-
-
-def end_state(counts: dict[str, int], *, cancelled: bool = False, late: bool = False) -> JobState:
-    """Return how a job ended from how its tasks did; a job of zero tasks succeeded."""
-    if cancelled and counts["cancelled"]:
-        return JobState.CANCELLED
-    if late and counts["timed_out"]:
-        return JobState.TIMED_OUT
-    bad = sum(counts.values()) - counts["succeeded"]
-    if not bad:
-        return JobState.SUCCEEDED
-    if counts["succeeded"]:
-        return JobState.PARTIAL
-    only = next((state for state in ENDED if counts[state] == bad), "failed")
-    return JobState(only)
-
-
-def broken_off(reason: Reason, counts: dict[str, int]) -> JobState:
-    """Return how a job ended whose plan broke off for ``reason`` while tasks of it ran."""
-    if reason is Reason.CANCELLED:
-        return JobState.CANCELLED
-    if reason is Reason.DEADLINE:
-        return JobState.TIMED_OUT
-    return JobState.PARTIAL if counts["succeeded"] else JobState.FAILED
-
-
-def clean(text: str) -> str:
-    """Return the text as a database takes it: no NUL, no lone surrogate, at most 2,000 characters."""
-    return text[:2000].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-
-
-def _sentence(counts: dict[str, int]) -> str:
-    if not sum(counts.values()):
-        return "There was nothing to do."
-    told = ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in counts.items() if number)
-    return f"{sum(counts.values())} tasks: {told}."
-
-
 def _record_tasks(
     job_id: uuid.UUID, from_state: str | None, rows: list[tuple[Any, ...]], actor: str
 ) -> None:
@@ -470,7 +371,3 @@ def _new_row(task: NewTask) -> dict[str, Any]:
         "payload": as_json(task.payload),
         "result_key": task.result_key,
     }
-
-
-def _uuid(value: uuid.UUID | str) -> uuid.UUID:
-    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)

@@ -79,7 +79,7 @@ class BlobStore:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
-        """Yield a stream whose content stands whole under ``name`` after the block, or not at all."""
+        """Yield a stream; afterwards its content stands under ``name``, whole or not at all."""
         with _storage_errors(name), self._spool() as spool:
             yield spool
             self._settle(spool, f"{self._root}/{name}")

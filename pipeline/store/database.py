@@ -14,12 +14,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import peewee
-from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
-from playhouse.pool import MaxConnectionsExceeded
+from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
 
 from pipeline.errors import DatabaseUnavailable, Refused
 
 proxy = peewee.DatabaseProxy()
+_url = ""
 
 #: What a database that is away, restarting or out of connections raises.
 AWAY = (peewee.OperationalError, peewee.InterfaceError, MaxConnectionsExceeded)
@@ -62,7 +62,7 @@ class Dialect:
         return f"(SELECT {picked} FROM json_each(%s)) AS r"
 
     def among(self, column: str) -> str:
-        """Return SQL that is true where ``column`` is one of a set of ids, one ``ids`` parameter."""
+        """Return SQL that is true where ``column`` is in a set of ids: one ``ids`` parameter."""
         if self.postgres:
             return f"{column} = ANY(%s::uuid[])"
         return f"{column} IN (SELECT value FROM json_each(%s))"
@@ -84,13 +84,13 @@ def open_database(url: str, *, pool: int = 20, timeout_s: float = 10.0) -> None:
     One process works on one database. A second call with the same URL changes nothing, with
     another one it raises ``Refused``; ``close_database`` comes first.
     """
+    global _url
     if proxy.obj is not None:
-        if getattr(proxy.obj, "quayline_url", None) == url:
+        if _url == url:
             return
         raise Refused("This process already works on another database; close its client first.")
-    database = _connectable(url, pool, timeout_s)
-    database.quayline_url = url
-    proxy.initialize(database)
+    proxy.initialize(_connectable(url, pool, timeout_s))
+    _url = url
 
 
 def close_database() -> None:
@@ -107,7 +107,9 @@ def _connectable(url: str, pool: int, timeout_s: float) -> peewee.Database:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DatabaseUnavailable(f"The folder {path.parent} cannot be made: {error}.") from error
+            raise DatabaseUnavailable(
+                f"The folder {path.parent} cannot be made: {error}."
+            ) from error
         return PooledSqliteDatabase(
             str(path),
             max_connections=pool,
@@ -126,7 +128,9 @@ def _connectable(url: str, pool: int, timeout_s: float) -> peewee.Database:
         return PooledPostgresqlDatabase(
             conninfo, max_connections=pool, timeout=timeout_s, prefer_psycopg3=True, **limits
         )
-    raise Refused(f"The database URL must begin with postgresql:// or sqlite:///, not {parts.scheme!r}.")
+    raise Refused(
+        f"The database URL must begin with postgresql:// or sqlite:///, not {parts.scheme!r}."
+    )
 
 
 @contextmanager
@@ -164,7 +168,7 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def transaction() -> Iterator[None]:
-    """Run the block in one transaction; SQLite takes its write lock at once, so it cannot deadlock."""
+    """Run the block in one transaction; SQLite takes its write lock at once: no deadlock."""
     database: Any = proxy.obj
     with session():
         if database.in_transaction() or dialect().postgres:
@@ -198,12 +202,17 @@ def stream(sql: str, parameters: Sequence[Any], *, chunk: int = 500) -> Iterator
         last = rows[-1][0]
 
 
+def as_uuid(value: uuid.UUID | str) -> uuid.UUID:
+    """Return an id as both databases hand it out."""
+    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
+
+
 def as_json(value: Any) -> str:
     """Return compact JSON for a parameter."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def lock(name: str) -> None:
-    """Hold the named lock until the open transaction ends; on SQLite the transaction is the lock."""
+    """Hold the named lock until the transaction ends; on SQLite the transaction is the lock."""
     if dialect().postgres:
         execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", f"quayline:{name}")

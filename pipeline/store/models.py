@@ -131,7 +131,7 @@ class TaskRow(Row):
 
 
 class EventRow(Row):
-    """One transition of a job, or of a set of its tasks (``tasks``: closed runs of their numbers)."""
+    """One transition of a job, or of a set of its tasks (``tasks``: runs of their places)."""
 
     id = peewee.BigAutoField()
     job = peewee.ForeignKeyField(JobRow, column_name="job_id", backref="events")

@@ -2,6 +2,9 @@
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
+
+import dramatiq
 
 from pipeline import broker
 from pipeline.core import jobs, planning, transitions
@@ -13,13 +16,13 @@ from pipeline.store.database import dialect, execute, session
 from pipeline.store.models import TaskRow
 
 
-def pending_job(**told: object) -> uuid.UUID:
+def pending_job(**told: Any) -> uuid.UUID:
     """Submit a trivial job; nothing of it has run."""
     parameters = {"tasks": told.pop("tasks", 3)}
-    return jobs.submit(Submission(kind="trivial", parameters=parameters, **told))  # type: ignore[arg-type]
+    return jobs.submit(Submission(kind="trivial", parameters=parameters, **told))
 
 
-def planned_job(context: Context, **told: object) -> uuid.UUID:
+def planned_job(context: Context, **told: Any) -> uuid.UUID:
     """Submit a trivial job and plan it; its tasks are pending and sent."""
     job_id = pending_job(**told)
     planning.run_plan(job_id, context)
@@ -40,10 +43,10 @@ def claimed(context: Context, job_id: uuid.UUID, *, worker: str = "worker") -> l
     return transitions.claim_tasks(job_id, task_ids(job_id), worker=worker, lease_s=60)
 
 
-def outcome(claim: Claim, state: TaskState = TaskState.SUCCEEDED, **told: object) -> Outcome:
+def outcome(claim: Claim, state: TaskState = TaskState.SUCCEEDED, **told: Any) -> Outcome:
     """Return the outcome of a claim."""
     reason = Reason.ERROR if state is TaskState.FAILED else None
-    return Outcome(claim.id, claim.attempt, state, reason, **told)  # type: ignore[arg-type]
+    return Outcome(claim.id, claim.attempt, state, reason, **told)
 
 
 def close(
@@ -69,12 +72,10 @@ def age_hints(seconds: float) -> None:
         execute(f"UPDATE jobs SET hinted_at = {past} WHERE hinted_at IS NOT NULL", -seconds)
 
 
-def take_messages() -> list[tuple[str, tuple[object, ...]]]:
+def take_messages() -> list[tuple[str, tuple[Any, ...]]]:
     """Empty the in-memory broker; return (actor, arguments) of each message."""
-    import dramatiq
-
     taken = []
-    for queue in broker.current_broker().queues.values():  # type: ignore[attr-defined]
+    for queue in broker.current_broker().queues.values():
         while not queue.empty():
             message = dramatiq.Message.decode(queue.get_nowait())
             taken.append((message.actor_name, tuple(message.args)))
@@ -88,4 +89,4 @@ def recount(job_id: uuid.UUID) -> dict[str, int]:
         rows = execute(
             "SELECT state, count(*) FROM tasks WHERE job_id = %s GROUP BY state", job_id.hex
         )
-    return {state: count for state, count in rows}
+    return dict(rows)

@@ -13,7 +13,8 @@ from contextlib import closing
 from typing import Any, BinaryIO
 
 from pipeline.adapters.archives import Archive, ArchiveLimits, Member, open_archive
-from pipeline.adapters.sqlfluff.config import ConfigTree, Effective, engine_version, is_config_name
+from pipeline.adapters.sqlfluff.config import ConfigTree, Effective, is_config_name
+from pipeline.adapters.sqlfluff.version import engine_version
 from pipeline.core.context import Context
 from pipeline.core.planning import Planning
 from pipeline.core.transitions import NewTask
@@ -204,10 +205,9 @@ class Draft:
     def ended(self) -> NewTask:
         """Return the task of a file that needs no linting: unusable, or its result is known."""
         if self.problem is not None:
-            told = (TaskState.FAILED, Reason(self.problem.reason), self.problem.message)
-            return NewTask(self.seq, self.name, self.size_bytes, {}, *told)
-        told = (TaskState.SUCCEEDED, Reason.REUSED, "", self.key)
-        return NewTask(self.seq, self.name, self.size_bytes, {}, *told)
+            reason, message = Reason(self.problem.reason), self.problem.message
+            return self._task({}, TaskState.FAILED, reason, message)
+        return self._task({}, TaskState.SUCCEEDED, Reason.REUSED, "", self.key)
 
     def pending(self, pack: str, at: int) -> NewTask:
         """Return the task of a file that lies in ``pack`` at byte ``at``."""
@@ -215,7 +215,10 @@ class Draft:
             **{"pack": pack, "at": at, "length": len(self.packed)},
             **{"config": self.config, "key": self.key},
         }
-        return NewTask(self.seq, self.name, self.size_bytes, payload)
+        return self._task(payload)
+
+    def _task(self, payload: dict[str, Any], *told: Any) -> NewTask:
+        return NewTask(self.seq, self.name, self.size_bytes, payload, *told)
 
 
 def _suffixes(settings: Settings, tree: ConfigTree) -> tuple[str, ...]:

@@ -33,7 +33,9 @@ class Stream:
 
 
 @contextmanager
-def as_stream(source: Source, name: str | None = None, root: Path | None = None) -> Iterator[Stream]:
+def as_stream(
+    source: Source, name: str | None = None, root: Path | None = None
+) -> Iterator[Stream]:
     """Yield the source as one archive; ``Refused`` when it is not there or cannot be read.
 
     ``root`` is the folder that names are told from and whose configuration counts, as SQLFluff's
@@ -47,7 +49,7 @@ def as_stream(source: Source, name: str | None = None, root: Path | None = None)
     elif hasattr(source, "read"):
         yield Stream(cast(BinaryIO, source), name or "upload")
     else:
-        given = [source] if isinstance(source, (str, Path)) else cast(Sequence[str | Path], source)
+        given = [source] if isinstance(source, (str, Path)) else list(source)
         yield from _paths([Path(each) for each in given], name, root)
 
 
@@ -58,8 +60,10 @@ def is_archive(path: Path) -> bool:
             head = file.read(512)
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror}.") from error
-    return head.startswith(MAGICS) or head[257:262] == b"ustar" or path.name.lower().endswith(
-        ARCHIVE_SUFFIXES
+    return (
+        head.startswith(MAGICS)
+        or head[257:262] == b"ustar"
+        or path.name.lower().endswith(ARCHIVE_SUFFIXES)
     )
 
 
@@ -80,7 +84,7 @@ def _paths(paths: Sequence[Path], name: str | None, root: Path | None) -> Iterat
 
 
 def _selected(paths: Sequence[Path], root: Path | None) -> dict[str, Path]:
-    """Return archive name -> file: the SQL files below the paths, and the configuration above them."""
+    """Return archive name -> file: the SQL files below the paths, the configuration above."""
     root = _root(paths, root)
     found: dict[str, Path] = {}
     for path in paths:

@@ -11,7 +11,7 @@ ReportName = Literal[
     "json", "sarif", "junit", "gitlab", "github", "csv", "text", "html", "fixed", "diff"
 ]
 
-#: Keys of SQLFluff's own command line that a submitter may also give; the rest goes in a config file.
+#: Keys of SQLFluff's command line that a submitter may also give; others go in a config file.
 OVERRIDES = ("ignore", "warnings", "disable_noqa", "disable_noqa_except", "warn_unused_ignores")
 
 
@@ -27,11 +27,15 @@ class LintParameters(BaseModel):
         None, description="SQLFluff templater; dbt runs code and is refused."
     )
     config: str | None = Field(
-        None, max_length=256 * 1024, description="Text of a config file, stronger than the archive's."
+        None,
+        max_length=256 * 1024,
+        description="Text of a config file, over the archive's.",
     )
-    config_name: str = Field(".sqlfluff", max_length=255, description="Its file name (ini or toml).")
+    config_name: str = Field(".sqlfluff", max_length=255, description="Its name (ini or toml).")
     base_configs: list[tuple[str, str]] = Field(
-        default_factory=list, max_length=32, description="Weaker configs: (name, text), weakest first."
+        default_factory=list,
+        max_length=32,
+        description="Configs below: (name, text), weakest first.",
     )
     overrides: dict[Literal[OVERRIDES], Any] = Field(  # type: ignore[valid-type]
         default_factory=dict, description="More keys of SQLFluff's command line."
@@ -44,7 +48,7 @@ class LintParameters(BaseModel):
         None, pattern=r"^[0-9a-f]{64}$", description="Blob of the baseline: known violations."
     )
     reports: list[ReportName] = Field(
-        default_factory=lambda: ["json", "html"], description="Reports written at the job's end."
+        default=["json", "html"], description="Reports written at the job's end."
     )
 
     def core_overrides(self) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from pipeline.store.blobs import BlobStore
 from pipeline.store.models import JobRow
 from pipeline.store.results import Result
 
-
 #: A batch that took so long gives back what it has not begun: no message is open for longer than
 #: this plus one file's time limit, far below RabbitMQ's 30 minutes.
 BATCH_BUDGET_S = 300.0
@@ -34,9 +33,7 @@ def work(
     """Lint the claimed files, the largest first; stops early when the job is stopped."""
     parameters = LintParameters.model_validate(job.parameters)
     pool = lint_pool(context)
-    known = (
-        results.known(claim.payload["key"] for claim in claims) if parameters.cache else set()
-    )
+    known = results.known(claim.payload["key"] for claim in claims) if parameters.cache else set()
     began = time.monotonic()
     for claim in claims:
         if beat.stopped():

@@ -123,8 +123,8 @@ POSTGRES_TRIGGERS = (
     """
     CREATE FUNCTION quayline_refuse_move() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        RAISE EXCEPTION 'illegal move of %% %%: %% -> %%', TG_TABLE_NAME, OLD.id, OLD.state, NEW.state
-            USING ERRCODE = 'check_violation';
+        RAISE EXCEPTION 'illegal move of %% %%: %% -> %%',
+            TG_TABLE_NAME, OLD.id, OLD.state, NEW.state USING ERRCODE = 'check_violation';
     END $$
     """,
     "CREATE TRIGGER tasks_move BEFORE UPDATE OF state ON tasks FOR EACH ROW"
