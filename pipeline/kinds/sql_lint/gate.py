@@ -136,13 +136,13 @@ class Tally:
         if known:
             yield f"{_amount(known, 'violation')} known by the baseline did not count."
         endings = ("failed", "timed_out", "cancelled", "open")
-        parts = [f"{numbers[key]} {key.replace('_', ' ')}" for key in endings if numbers[key]]
+        parts = [f"{numbers[key]:,} {key.replace('_', ' ')}" for key in endings if numbers[key]]
         if numbers["not_linted"]:
             files = _amount(numbers["not_linted"], "file")
             yield f"{files} could not be linted: {', '.join(parts)}."
         if numbers["skipped"]:
             were = "entry was" if numbers["skipped"] == 1 else "entries were"
-            yield f"{numbers['skipped']} {were} skipped."
+            yield f"{numbers['skipped']:,} {were} skipped."
 
 
 def evaluate(fail_on: FailOn | str, report: "LintReport") -> Verdict:
@@ -290,4 +290,4 @@ def _ending(file: "FileReport") -> str:
 
 
 def _amount(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -15,8 +15,8 @@ from pipeline.kinds.sql_lint.reports.model import FileReport, LintReport, Outcom
 from pipeline.kinds.sql_lint.reports.region import Region
 from pipeline.kinds.sql_lint.reports.rules import Rule
 
-# SQLFluff's default line length is 90, of which 25 go to place and code.
-_TEXT_WIDTH = 65
+# SQLFluff writes lines of 80 by default, of which 25 go to place and code.
+_TEXT_WIDTH = 55
 _MARGIN = " " * 23 + "| "
 _STATUS = {
     Outcome.VIOLATIONS: "FAIL",
@@ -70,14 +70,13 @@ def file_lines(file: FileReport) -> Iterator[str]:
 def summary_lines(verdict: Verdict) -> Iterator[str]:
     """Yield what was counted and what the gate says."""
     counts = verdict.counts
-    files = (
-        f"{counts['files']} files: {counts['clean']} clean, {counts['with_violations']} with "
-        f"violations, {counts['not_linted']} not linted, {counts['skipped']} skipped"
-    )
-    yield f"{files} ({counts['cached']} from the cache)."
     yield (
-        f"{counts['violations']} violations: {counts['errors']} errors, {counts['warnings']} "
-        f"warnings; {counts['fixable']} fixable."
-    )
+        "Files: {files:,} in all, {clean:,} clean, {with_violations:,} with violations, "
+        "{not_linted:,} not linted, {skipped:,} skipped; {cached:,} from the cache."
+    ).format_map(counts)
+    yield (
+        "Violations: {violations:,} in all, {errors:,} errors, {warnings:,} warnings; "
+        "{fixable:,} fixable."
+    ).format_map(counts)
     yield f"Gate (fail on {verdict.fail_on}): {'FAILED' if verdict.failed else 'passed'}."
     yield from (f"  {reason}" for reason in verdict.reasons)

@@ -13,7 +13,9 @@ from pipeline.kinds.sql_lint.reports.rules import Rule
 # The engine cuts lines at 240 characters.
 MAX_LINE = 240
 _MAX_DESCRIPTION = 1000
-_MARKS = ("", "k", "w", "e")
+_WIDE = 30
+# Error, warning, known to the baseline: the gravest first.
+_KINDS = ("e", "w", "k")
 
 
 def excerpt(file: FileReport, shown: int) -> Iterator[str]:
@@ -42,7 +44,7 @@ def _line(
     source = file.lines.get(str(number))
     kind = "l hit" if violations else "l"
     if source is not None:
-        code = _marked(source, [(_level(file, *item), item[1]) for item in violations])
+        code = _marked(file, source, violations)
         yield f'<div class="{kind}"><b>{number}</b><code>{code}</code></div>'
     else:
         yield f'<div class="{kind}"><b>{number}</b><code class="none">(no source)</code></div>'
@@ -50,30 +52,43 @@ def _line(
         yield _message(file, index, violation)
 
 
-def _level(file: FileReport, index: int, violation: dict[str, Any]) -> int:
-    if not file.is_new(index):
-        return 1
-    return 2 if violation.get("warning") else 3
-
-
-def _marked(source: str, violations: list[tuple[int, dict[str, Any]]]) -> str:
-    """Return the line with each column of a violation marked by the gravest one there."""
+def _marked(file: FileReport, source: str, violations: list[tuple[int, dict[str, Any]]]) -> str:
+    """Return the line with each column marked for the narrowest violation that covers it."""
     shown = source[:MAX_LINE]
-    levels = [0] * (len(shown) + 1)
-    for level, violation in violations:
-        start, end = _columns(violation, len(shown))
-        for column in range(start, end):
-            levels[column] = max(levels[column], level)
+    spans = sorted(
+        ((_columns(violation, len(shown)), index) for index, violation in violations),
+        key=lambda each: each[0][0] - each[0][1],
+    )
+    owners: list[tuple[int, int] | None] = [None] * (len(shown) + 1)
+    for span, _ in spans:
+        owners[span[0] : span[1]] = [span] * (span[1] - span[0])
     parts = []
-    for level, group in groupby(enumerate(levels), key=lambda pair: pair[1]):
+    for owner, group in groupby(enumerate(owners), key=lambda pair: pair[1]):
         columns = [column for column, _ in group]
         piece = text(shown[columns[0] : columns[-1] + 1])
-        if level:
-            # What stands behind the end of the line has no character of its own.
-            piece = f'<mark class="{_MARKS[level]}">{piece or "&nbsp;"}</mark>'
+        if owner is not None:
+            piece = _mark(file, piece, owner, [index for span, index in spans if span == owner])
         parts.append(piece)
     cut = '<span class="cut">…</span>' if len(source) >= MAX_LINE else ""
     return "".join(parts) + cut
+
+
+def _mark(file: FileReport, piece: str, span: tuple[int, int], indexes: list[int]) -> str:
+    """Return the piece marked by the gravest of the violations that have exactly this span."""
+    found = [file.violations[index] for index in indexes]
+    kinds = {_kind(file, index) for index in indexes}
+    kind = next(kind for kind in _KINDS if kind in kinds)
+    # Over long stretches a background would hide what is marked inside them.
+    wide = " wide" if span[1] - span[0] > _WIDE else ""
+    codes = short(", ".join(dict.fromkeys(Rule.of(violation).code for violation in found)), 200)
+    # What stands behind the end of the line has no character of its own.
+    return f'<mark class="{kind}{wide}" title="{codes}">{piece or "&nbsp;"}</mark>'
+
+
+def _kind(file: FileReport, index: int) -> str:
+    if not file.is_new(index):
+        return "k"
+    return "w" if file.violations[index].get("warning") else "e"
 
 
 def _columns(violation: dict[str, Any], length: int) -> tuple[int, int]:
@@ -101,7 +116,7 @@ def _message(file: FileReport, index: int, violation: dict[str, Any]) -> str:
     code = short(rule.code, 40)
     state = "new" if file.is_new(index) else "known"
     return (
-        f'<p class="v {severity[0]} {state}" data-r="{code}" data-s="{severity}">'
+        f'<p class="msg {severity[0]} {state}" data-r="{code}" data-s="{severity}">'
         f'<a class="rule" href="{text(rule.help_uri)}" rel="noopener noreferrer">{code}</a>{badge} '
         f"{short(violation.get('description') or '', _MAX_DESCRIPTION)} "
         f'<span class="notes">{" · ".join(notes)}</span></p>'

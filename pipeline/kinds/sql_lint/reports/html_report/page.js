@@ -10,7 +10,7 @@
     severities: node.dataset.s.split(" "),
     anyNew: node.dataset.n !== "0",
     cut: node.dataset.cut === "1",
-    messages: [...node.querySelectorAll(".v")].map((line) => ({ line, text: null })),
+    messages: [...node.querySelectorAll(".msg")].map((line) => ({ line, text: null })),
   }));
   const fresh = byId("new");
 
@@ -37,7 +37,7 @@
     for (const hit of file.node.querySelectorAll(".l.hit")) {
       let next = hit.nextElementSibling;
       let left = false;
-      while (next && next.classList.contains("v")) {
+      while (next && next.classList.contains("msg")) {
         left = left || !next.hidden;
         next = next.nextElementSibling;
       }

@@ -51,29 +51,30 @@ def figures(report: LintReport, summary: Summary, verdict: Verdict) -> Iterator[
     counts = verdict.counts
     yield '<section aria-labelledby="figures-title"><h2 id="figures-title">Summary</h2>'
     yield from _outcomes(counts)
-    seconds = report.duration_s
-    rate = ""
-    if seconds and counts["files"]:
-        rate = f"{counts['files'] / seconds:,.1f} files a second"
-    tiles = [
-        ("Files", number(counts["files"]), ""),
-        ("Clean", number(counts["clean"]), "o" if counts["clean"] else ""),
-        ("With violations", number(counts["with_violations"]), ""),
-        ("Not linted", number(counts["not_linted"]), "e" if counts["not_linted"] else ""),
-        ("Violations", number(counts["violations"]), ""),
-        ("Errors", number(counts["errors"]), "e" if counts["errors"] else ""),
-        ("Warnings", number(counts["warnings"]), "w" if counts["warnings"] else ""),
-        ("Fixable", number(counts["fixable"]), ""),
-        ("From the cache", number(counts["cached"]), ""),
-        ("Duration", duration(seconds), ""),
-    ]
-    if summary.tally.compared:
-        tiles.insert(5, ("New", number(counts["new"]), "n" if counts["new"] else ""))
     yield '<dl class="tiles">'
-    for label, value, kind in tiles:
-        note = f"<small>{rate}</small>" if label == "Duration" and rate else ""
-        yield f'<div class="{kind}"><dt>{label}</dt><dd>{value}{note}</dd></div>'
+    for label, value, kind, note in _tiles(report, summary, counts):
+        small = f"<small>{note}</small>" if note else ""
+        yield f'<div class="{kind}"><dt>{label}</dt><dd>{value}{small}</dd></div>'
     yield "</dl></section>"
+
+
+def _tiles(
+    report: LintReport, summary: Summary, counts: Mapping[str, int]
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (label, value, colour, note) of each figure."""
+    yield "Files", number(counts["files"]), "", ""
+    yield "Clean", number(counts["clean"]), "o" if counts["clean"] else "", ""
+    yield "With violations", number(counts["with_violations"]), "", ""
+    yield "Not linted", number(counts["not_linted"]), "e" if counts["not_linted"] else "", ""
+    severities = f"{amount(counts['errors'], 'error')}, {amount(counts['warnings'], 'warning')}"
+    yield "Violations", number(counts["violations"]), "", severities if counts["violations"] else ""
+    if summary.tally.compared:
+        yield "New", number(counts["new"]), "n" if counts["new"] else "", "not in the baseline"
+    yield "Fixable", number(counts["fixable"]), "", ""
+    yield "Cached", number(counts["cached"]), "", ""
+    seconds = report.duration_s
+    rate = f"{counts['files'] / seconds:,.1f} files/s" if seconds and counts["files"] else ""
+    yield "Duration", duration(seconds), "", rate
 
 
 def _outcomes(counts: Mapping[str, int]) -> Iterator[str]:
@@ -165,7 +166,7 @@ def charts(summary: Summary) -> Iterator[str]:
             for folder, count, files in folders[:_SHOWN_FOLDERS]
         ]
         yield f"<h3>{_top(len(rows), len(folders), 'folder')}</h3>"
-        yield '<ol class="bars">' + "".join(rows) + "</ol>"
+        yield '<ol class="bars wide">' + "".join(rows) + "</ol>"
     files = summary.top_files()
     widest = files[0][1]
     yield f"<h3>{_top(len(files), summary.tally.counts['violations'], 'file')}</h3>"

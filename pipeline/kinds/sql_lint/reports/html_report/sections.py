@@ -109,7 +109,8 @@ def unlinted(summary: Summary) -> Iterator[str]:
         yield f'<section id="{outcome}"><h2>{title} <span class="of">{number(total)}</span></h2>'
         yield '<ul class="unlinted">'
         for entry in entries:
-            why = text(" · ".join(dict.fromkeys(filter(None, (entry.state, entry.reason)))))
+            words = dict.fromkeys(filter(None, (entry.state, entry.reason)))
+            why = text(" · ".join(words).replace("_", " "))
             yield (
                 f'<li class="{outcome}">{path(entry.path)} <span class="badge">{why}</span>'
                 f"<p>{text(entry.sentence)}</p></li>"
