@@ -1,0 +1,59 @@
+"""``python -m tests.benchmarks [--bench NAME …] [--quick]``: run, print the table, keep the results."""
+
+import argparse
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from tests.benchmarks.conditions import conditions
+from tests.benchmarks.figures import keep
+from tests.benchmarks.registry import BENCHES, Plan, bench
+
+
+def main() -> int:
+    """Run the benches that were asked for, one after the other; 1 when one of them broke."""
+    told = _arguments()
+    names = [name for part in told.bench for name in part.split(",") if name] or list(BENCHES)
+    unknown = sorted(set(names) - set(BENCHES))
+    if unknown:
+        print(f"There is no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}.")
+        return 2
+    plan = Plan(
+        folder=told.out.resolve(),
+        quick=told.quick,
+        pairs=1 if told.quick else told.pairs,
+        big=told.big,
+        processes=told.processes,
+        corpus=told.corpus,
+    )
+    broken = 0
+    for name in names:
+        began = time.monotonic()
+        before = conditions(plan.folder)
+        print(f"{name}: {before}", file=sys.stderr, flush=True)
+        try:
+            figures = bench(name)(plan)
+        except Exception:
+            traceback.print_exc()
+            broken = 1
+            continue
+        print(keep(plan.folder, before, figures))
+        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return broken
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--bench", action="append", default=[], help=", ".join(BENCHES))
+    parser.add_argument("--quick", action="store_true", help="small and once: does it run at all")
+    parser.add_argument("--big", action="store_true", help="also 100,000 tasks")
+    parser.add_argument("--pairs", type=int, default=3, help="pairs of each comparison")
+    parser.add_argument("--processes", type=int, default=2, help="worker processes")
+    parser.add_argument("--corpus", type=Path, help="a folder of SQL of your own")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"), help="for the results")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""Counts what a process says to PostgreSQL and RabbitMQ; loaded by workers as one more module.
+
+``dramatiq tests.benchmarks.counting …``: every statement (BEGIN and COMMIT too) and every message
+is counted with the time it took; a worker that ends writes its counts into
+``QUAYLINE_BENCH_COUNTS``.
+"""
+
+import json
+import os
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import dramatiq
+import psycopg
+
+from pipeline import broker
+
+FOLDER = "BENCH_COUNTS_FOLDER"
+
+
+class Counts:
+    """Numbers and seconds by what was said."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])
+
+    def add(self, what: str, seconds: float, number: int = 1) -> None:
+        """Count something that was said."""
+        entry = self.said[what]
+        entry[0] += number
+        entry[1] += seconds
+
+
+counts = Counts()
+
+
+def install() -> None:
+    """Count from now on in this process."""
+    execute = psycopg.Cursor.execute
+    send = broker.send
+
+    def counted(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return execute(self, query, *arguments, **options)
+        finally:
+            counts.add(f"sql {_short(query)}", time.perf_counter() - began)
+
+    def sent(messages: Any) -> bool:
+        began = time.perf_counter()
+        try:
+            return send(messages)
+        finally:
+            counts.add("sends", time.perf_counter() - began)
+            counts.add("messages", 0.0, len(messages))
+
+    psycopg.Cursor.execute = counted  # type: ignore[method-assign]
+    broker.send = sent
+
+
+def _short(query: Any) -> str:
+    text = query.decode() if isinstance(query, bytes) else str(query)
+    return " ".join(text.split())[:110]
+
+
+class WriteDown(dramatiq.Middleware):
+    """Leaves the counts behind when the worker ends."""
+
+    def before_worker_shutdown(self, *_: Any) -> None:
+        """Write the counts."""
+        folder = os.environ.get(FOLDER)
+        if folder:
+            Path(folder, f"{os.getpid()}.json").write_text(json.dumps(counts.said))
+
+
+def collect(folder: Path) -> dict[str, list[float]]:
+    """Return the counts of all workers that ended, added up."""
+    total = Counts()
+    for path in folder.glob("*.json"):
+        for what, (number, seconds) in json.loads(path.read_text()).items():
+            total.add(what, seconds, number)
+    return dict(total.said)
+
+
+if os.environ.get(FOLDER):
+    install()
+    broker.current_broker().add_middleware(WriteDown())

@@ -1,0 +1,28 @@
+"""The benches by name; each module has ``run(plan) -> list[Figure]``."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.figures import Figure
+
+BENCHES = ("rollup", "cold", "warm", "first", "rss")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run was asked for; ``folder`` keeps what is costly to make again."""
+
+    folder: Path
+    quick: bool = False
+    pairs: int = 3
+    big: bool = False
+    processes: int = 2
+    corpus: Path | None = None
+
+
+def bench(name: str) -> Callable[[Plan], list[Figure]]:
+    """Return the bench of that name."""
+    run: Callable[[Plan], list[Figure]] = importlib.import_module(f"tests.benchmarks.{name}").run
+    return run

@@ -1,0 +1,117 @@
+"""Fan-out and roll-up of tasks that do nothing: what is left is the cost of the machine."""
+
+import time
+import uuid
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from pipeline.core import jobs
+from pipeline.core.jobs import Submission
+from pipeline.core.kinds import register
+from tests.benchmarks import counting
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.registry import Plan
+from tests.benchmarks.service import Service, service, wait_for_consumers
+from tests.support import trivial
+
+ACTORS = "tests.support.trivial.actors"
+SIZES, BIG = (100, 1000, 10_000), 100_000
+POLL_S = 0.005
+LIMIT_S = 300.0
+
+
+def run(plan: Plan) -> list[Figure]:
+    """Return one figure per size, from submit to the job's finished end, and what it said per task."""
+    register(trivial.KIND)
+    sizes = SIZES[:2] if plan.quick else (*SIZES, BIG) if plan.big else SIZES
+    with service(plan.folder) as running:
+        running.work([ACTORS], processes=plan.processes)
+        wait_for_consumers(running, trivial.KIND.work_queue, plan.processes)
+        _timed(running, 200)
+        figures = [_figure(running, size, plan) for size in sizes]
+    said = _said(plan, sizes[-1] if not plan.big else SIZES[-1])
+    return [*figures, said]
+
+
+def _figure(running: Service, size: int, plan: Plan) -> Figure:
+    runs = [_timed(running, size) for _ in range(1 if size >= BIG else max(3, plan.pairs))]
+    cpu = {role: _median(runs, f"cpu {role}") for role in ("worker", "producer")}
+    return Figure(
+        f"rollup {size}",
+        size,
+        round(_median(runs, "all"), 3),
+        detail={
+            "us_per_task": round(_median(runs, "all") / size * 1e6),
+            "planned_s": _median(runs, "planned"),
+            "closed_s": _median(runs, "closed"),
+            "cpu_us_per_task": round(cpu["worker"] / size * 1e6),
+        },
+    )
+
+
+def _median(runs: list[dict[str, float]], key: str) -> float:
+    return round(median(each.get(key, 0.0) for each in runs), 4)
+
+
+def _timed(running: Service, size: int) -> dict[str, float]:
+    """Submit, wait for the finished end; return seconds since the submit began, and CPU seconds."""
+    cpu = running.cpu_s()
+    began = time.perf_counter()
+    job_id = jobs.submit(Submission(kind="trivial", parameters={"tasks": size}))
+    submitted = time.perf_counter() - began
+    while True:
+        job = jobs.get(job_id)
+        if job.finalized_at is not None:
+            break
+        if time.perf_counter() - began > LIMIT_S:
+            raise TimeoutError(f"{size} tasks: {job.done} of {job.total} after {LIMIT_S} s")
+        time.sleep(POLL_S)
+    whole = time.perf_counter() - began
+    assert (job.state, job.done) == ("succeeded", size), (job.state, job.done, job.message)
+    used = {role: each - cpu.get(role, 0.0) for role, each in running.cpu_s().items()}
+    return {
+        "all": whole,
+        "submitted": submitted,
+        "planned": (job.planned_at - job.created_at).total_seconds(),
+        "closed": (job.finished_at - job.created_at).total_seconds(),
+        **{f"cpu {role}": seconds for role, seconds in used.items()},
+    }
+
+
+def _said(plan: Plan, size: int) -> Figure:
+    """One counted run: statements, transactions and messages per task."""
+    folder = plan.folder / f"counts-{uuid.uuid4().hex[:8]}"
+    folder.mkdir()
+    with service(plan.folder) as running:
+        running.environment[counting.FOLDER] = str(folder)
+        process = running.work([ACTORS, "tests.benchmarks.counting"], processes=plan.processes)
+        wait_for_consumers(running, trivial.KIND.work_queue, plan.processes)
+        taken = _timed(running, size)
+        running.stop(process)
+    said = counting.collect(folder)
+    (plan.folder / "rollup-said.txt").write_text(_listing(said, size))
+    _remove(folder)
+    statements = sum(number for what, (number, _) in said.items() if what.startswith("sql "))
+    sql_s = sum(seconds for what, (_, seconds) in said.items() if what.startswith("sql "))
+    detail: dict[str, Any] = {
+        "statements_per_task": round(statements / size, 4),
+        "transactions_per_task": round(said.get("sql COMMIT", [0, 0])[0] / size, 4),
+        "messages_per_task": round(said["messages"][0] / size, 4),
+        "in_sql_s": round(sql_s, 3),
+        "in_sends_s": round(said["sends"][1], 3),
+    }
+    return Figure(f"rollup said {size}", size, round(taken["all"], 3), detail=detail)
+
+
+def _listing(said: dict[str, list[float]], size: int) -> str:
+    lines = [f"{size} tasks; number, seconds, mean us, what"]
+    for what, (number, seconds) in sorted(said.items(), key=lambda item: -item[1][1]):
+        lines.append(f"{number:7.0f} {seconds:8.3f} {seconds / number * 1e6:9.0f}  {what}")
+    return "\n".join(lines) + "\n"
+
+
+def _remove(folder: Path) -> None:
+    for path in folder.glob("*"):
+        path.unlink()
+    folder.rmdir()
