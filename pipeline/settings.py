@@ -64,7 +64,10 @@ class Settings(BaseSettings):
         30.0, gt=0, description="A hint that nobody took up for so long is sent again."
     )
     window: int = Field(
-        8, ge=1, description="Batches of one kind in flight; about twice the number of workers."
+        0,
+        ge=0,
+        description="Batches of one kind in flight, about twice the number of workers;"
+        " 0: 8, embedded one more than threads.",
     )
     batch_bytes: int = Field(24 * 1024, ge=1, description="Bytes of input in one batch.")
     batch_tasks: int = Field(64, ge=1, le=1000, description="Most tasks in one batch.")
@@ -102,6 +105,11 @@ class Settings(BaseSettings):
     def storage(self) -> str:
         """The blob storage's URL, the embedded default filled in."""
         return self.storage_url or str(self.state_dir / "blobs")
+
+    @property
+    def batches_in_flight(self) -> int:
+        """How many batches of one kind may be sent and not closed."""
+        return self.window or (self.threads + 1 if self.embedded else 8)
 
     @property
     def embedded(self) -> bool:

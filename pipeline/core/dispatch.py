@@ -60,7 +60,7 @@ def unhint(batches: Sequence[uuid.UUID]) -> None:
 
 def _choose(kind: Kind, context: Context) -> list[tuple[uuid.UUID, uuid.UUID, list[str]]]:
     candidates = _candidates(kind)
-    free = context.settings.window - _in_flight(kind, candidates)
+    free = context.settings.batches_in_flight - _in_flight(kind, candidates)
     chosen = []
     while free > 0 and candidates:
         job = min(candidates, key=lambda each: each.rank)

@@ -12,6 +12,7 @@ import dramatiq
 
 from pipeline import broker
 from pipeline.core.context import Context
+from pipeline.core.kinds import release_all
 from pipeline.core.sweep import sweep
 from pipeline.errors import QuaylineError
 
@@ -31,21 +32,14 @@ class Embedded:
         self._context = context
         self._ended = threading.Event()
         importlib.import_module(ACTORS)
-        queues = set(broker.current_broker().get_declared_queues())
-        heavy = queues & broker.CPU_HEAVY
-        self._workers = [
-            self._worker(heavy, context.settings.threads),
-            self._worker(queues - heavy, LIGHT_THREADS),
-        ]
+        # A kind has at most ``batches_in_flight`` messages, so light ones always find a thread.
+        threads = context.settings.batches_in_flight + LIGHT_THREADS
+        self._worker = dramatiq.Worker(
+            broker.current_broker(), worker_threads=threads, worker_timeout=100
+        )
+        self._worker.start()
         self._sweeper = threading.Thread(target=self._sweep, name="sweep", daemon=True)
         self._sweeper.start()
-
-    def _worker(self, queues: set[str], threads: int) -> dramatiq.Worker:
-        worker = dramatiq.Worker(
-            broker.current_broker(), queues=queues, worker_threads=threads, worker_timeout=100
-        )
-        worker.start()
-        return worker
 
     def _sweep(self) -> None:
         while True:
@@ -61,6 +55,6 @@ class Embedded:
     def close(self, *, patience_s: float = 60.0) -> None:
         """Stop taking messages, let running batches end, stop the sweep."""
         self._ended.set()
-        for worker in self._workers:
-            worker.stop(timeout=int(patience_s * 1000))
+        self._worker.stop(timeout=int(patience_s * 1000))
         self._sweeper.join(patience_s)
+        release_all()

@@ -6,6 +6,7 @@ parts (``plan``, ``work``, ``finish``) are imported by workers only, at their fi
 
 import importlib
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -44,11 +45,23 @@ class Kind:
         """``finish(job, context)`` -> the job's result, a JSON document."""
         return self._handler("finish")
 
+    def release(self) -> None:
+        """Give back what the kind's work holds in this process (child processes), if it ran here."""
+        module = sys.modules.get(f"{self.package}.work")
+        if hasattr(module, "release"):
+            module.release()
+
     def _handler(self, step: str) -> Callable[..., Any]:
         handler: Callable[..., Any] = getattr(
             importlib.import_module(f"{self.package}.{step}"), step
         )
         return handler
+
+
+def release_all() -> None:
+    """Give back what every kind's work holds in this process."""
+    for kind in _registered.values():
+        kind.release()
 
 
 _registered: dict[str, Kind] = {}

@@ -106,7 +106,11 @@ class Expansion:
         for member in archive:
             if member.nested_archive:
                 self._warn(f"{member.name} is an archive inside the archive; it was not opened.")
-            if not member.name.lower().endswith(suffixes) or tree.ignores(member.name):
+            if not member.name.lower().endswith(suffixes):
+                if member.problem is not None:
+                    self._warn(f"{member.name}: {member.problem.message}")
+                continue
+            if tree.ignores(member.name):
                 continue
             draft = self._draft(seq, member, tree)
             seq += 1

@@ -103,7 +103,7 @@ def lint_pool(context: Context) -> LintPool:
         return _pool
 
 
-def close_pool() -> None:
+def release() -> None:
     """End the lint children of this process."""
     global _pool
     with _pool_lock:
