@@ -1,0 +1,1 @@
+"""The command line: ``quayline``. Entry point ``pipeline.cli.main:main``."""

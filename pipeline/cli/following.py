@@ -1,0 +1,96 @@
+"""Follows a job to its end, or to its clean cancel."""
+
+import time
+from typing import TYPE_CHECKING
+
+from pipeline.cli.display import Display
+from pipeline.cli.interrupts import Interrupted, Interrupts
+from pipeline.errors import DatabaseUnavailable, WaitTimeout
+
+if TYPE_CHECKING:
+    from pipeline.producer import Job, Progress
+
+POLL_S = 0.1
+#: With workers elsewhere, silence for so long is told, once.
+IDLE_S = 15.0
+#: A database that is away for so long ends the waiting; the job itself goes on.
+AWAY_S = 60.0
+#: How long a cancel waits for running files to stop.
+PATIENCE_S = 10.0
+
+NO_WORKER = (
+    "No worker has taken the job; is `quayline worker` or `dramatiq actors` running? The job waits."
+)
+STUCK = f"Nothing has moved for {IDLE_S:.0f} s. The job goes on by itself when a worker is back."
+
+
+class Follower:
+    """Watches one job; ``embedded`` says that this process does the work."""
+
+    def __init__(
+        self, job: "Job", display: Display, interrupts: Interrupts, *, embedded: bool
+    ) -> None:
+        self._job = job
+        self._display = display
+        self._interrupts = interrupts
+        self._embedded = embedded
+        self._seen: tuple[object, ...] = ()
+        self._moved_at = time.monotonic()
+        self._told_idle = embedded
+
+    def to_end(self, timeout_s: float | None = None) -> "Progress":
+        """Return the progress once the reports stand; ``Interrupted`` at the first signal."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            if self._interrupts.signum is not None:
+                raise Interrupted(self._interrupts.signum)
+            progress = self._patiently()
+            self._display.show(progress)
+            if progress.finalized:
+                return progress
+            self._tell_idle(progress)
+            if deadline is not None and time.monotonic() >= deadline:
+                raise WaitTimeout(f"The job is still {progress.state} after {timeout_s:g} s.")
+            self._interrupts.wait(POLL_S)
+
+    def _patiently(self) -> "Progress":
+        """Look at the job; a database that is away for a while is waited for."""
+        away_since = None
+        while True:
+            try:
+                return self._job.progress()
+            except DatabaseUnavailable as error:
+                if away_since is None:
+                    away_since = time.monotonic()
+                    self._display.say(f"{error.message} Waiting for it; the job is not lost.")
+                if time.monotonic() - away_since > AWAY_S:
+                    raise
+                self._interrupts.wait(1.0)
+                if self._interrupts.signum is not None:
+                    raise Interrupted(self._interrupts.signum) from None
+
+    def _tell_idle(self, progress: "Progress") -> None:
+        seen = (progress.state, progress.stage, progress.done, progress.total)
+        if seen != self._seen:
+            self._seen, self._moved_at = seen, time.monotonic()
+        elif not self._told_idle and time.monotonic() - self._moved_at >= IDLE_S:
+            self._told_idle = True
+            self._display.say(NO_WORKER if progress.state == "pending" else STUCK)
+
+
+def cancel_cleanly(jobs: "list[Job]", display: Display) -> bool:
+    """Cancel the jobs and wait until their running files have stopped; False when some did not."""
+    open_jobs = [job for job in jobs if job.cancel(actor="command line")]
+    for job in open_jobs:
+        display.say(f"Cancelling job {job.id}; once more to leave at once.")
+    until = time.monotonic() + PATIENCE_S
+    while any(job.status in ("pending", "running") for job in open_jobs):
+        if time.monotonic() > until:
+            display.say(f"Some files did not stop within {PATIENCE_S:.0f} s.")
+            return False
+        time.sleep(POLL_S)
+    for job in open_jobs:
+        progress = job.progress()
+        done = progress.succeeded + progress.failed + progress.timed_out
+        display.say(f"Cancelled job {job.id}: {done} of {progress.total} files were done.")
+    return True

@@ -1,0 +1,77 @@
+"""The ``quayline`` command. Commands import what is heavy when they run, so that help is quick."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline.cli import faults, jobs, linting, service
+from pipeline.cli.doctor import doctor
+from pipeline.cli.panels import PanelCommand
+from pipeline.cli.settings_table import settings
+
+app = typer.Typer(
+    name="quayline",
+    cls=faults.Faults,
+    help="Background jobs that teams can trust. Lint SQL here, or submit it to workers elsewhere.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    rich_markup_mode=None,
+)
+
+WORK, JOBS, SERVICE = "Lint", "Jobs", "Service"
+
+for panel, name, command in (
+    (WORK, "lint", linting.lint),
+    (WORK, "submit", linting.submit),
+    (JOBS, "jobs", jobs.list_jobs),
+    (JOBS, "show", jobs.show),
+    (JOBS, "wait", jobs.wait),
+    (JOBS, "cancel", jobs.cancel),
+    (JOBS, "retry", jobs.retry),
+    (JOBS, "report", jobs.report),
+    (SERVICE, "run", service.run),
+    (SERVICE, "sweep", service.sweep),
+    (SERVICE, "doctor", doctor),
+    (SERVICE, "settings", settings),
+):
+    app.command(name, cls=PanelCommand, rich_help_panel=panel)(command)
+app.command(
+    "worker",
+    cls=PanelCommand,
+    rich_help_panel=SERVICE,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(service.worker)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"quayline {version('quayline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def everywhere(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and all log lines.")
+    ] = False,
+) -> None:
+    """Take what goes before every command."""
+    faults.set_debugging(debug)
+
+
+def main() -> None:
+    """Run the command line; ``--debug`` may also stand after the command."""
+    told = sys.argv[1:]
+    own = told[: told.index("--")] if "--" in told else told
+    if "--debug" in own:
+        own.remove("--debug")
+        told = ["--debug", *own, *told[len(own) + 1 :]] if own is not told else ["--debug", *told]
+    app(args=told, prog_name="quayline")

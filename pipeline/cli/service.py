@@ -1,0 +1,88 @@
+"""Commands that serve: ``run`` (all in one process), ``worker`` (supervised), ``sweep`` (once)."""
+
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.faults import note
+from pipeline.errors import Refused
+
+
+def run(
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes",
+            "-p",
+            metavar="N",
+            help="Files linted at the same time (default: per core).",
+        ),
+    ] = None,
+) -> None:
+    """Run the whole service here, in one process, until SIGTERM.
+
+    SIGTERM or Ctrl-C lets running batches end; what is left goes on at the next start.
+    """
+    from pipeline.cli.clients import open_client, threads_of
+    from pipeline.cli.interrupts import Interrupts
+    from pipeline.settings import get_settings
+
+    if not get_settings().embedded:
+        raise Refused(
+            "QUAYLINE_BROKER_URL names a broker: start `quayline worker` and `python -m schedules`."
+        )
+    with (
+        Interrupts() as interrupts,
+        open_client(work=True, threads=threads_of(processes)) as client,
+    ):
+        interrupts.raising = False
+        client.start()
+        database = client.settings.database
+        note(f"Quayline works on {database}, {client.settings.threads} files at a time.")
+        while interrupts.signum is None:
+            interrupts.wait(3600.0)
+        note("Ending: running batches are closed first.")
+
+
+def worker(
+    context: typer.Context,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes", "-p", metavar="N", help="Worker processes (default: one per core)."
+        ),
+    ] = None,
+    threads: Annotated[
+        int, typer.Option("--threads", "-t", metavar="N", help="Threads per process.", min=1)
+    ] = 4,
+    grace: Annotated[
+        float,
+        typer.Option("--grace", metavar="SECONDS", help="How long SIGTERM waits for batches."),
+    ] = 100.0,
+) -> None:
+    """Run `dramatiq actors` on RabbitMQ, again whenever it ends unasked.
+
+    Further arguments go to dramatiq. SIGTERM lets running batches end; a second one does not.
+    """
+    from pipeline.cli.clients import threads_of
+    from pipeline.cli.supervisor import Supervisor, command
+    from pipeline.settings import get_settings
+
+    settings = get_settings()
+    if settings.embedded:
+        raise Refused(
+            "A worker needs QUAYLINE_BROKER_URL (amqp://…); without a broker use `quayline run`."
+        )
+    count = threads_of(processes if processes is not None else 0) or 1
+    supervisor = Supervisor(command(count, threads, context.args), grace_s=grace, tell=note)
+    raise typer.Exit(supervisor.run())
+
+
+def sweep() -> None:
+    """Look once for what is due and has nobody; print what was done."""
+    from pipeline.cli.clients import open_client
+
+    with open_client() as client:
+        swept = client.sweep()
+        for name, number in swept.items():
+            typer.echo(f"{name.replace('_', ' ')}: {number}")

@@ -1,0 +1,86 @@
+"""``quayline settings``: every ``QUAYLINE_*`` variable, its value here, and what it is for."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+SECRET = "***"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class Told:
+    """One setting as it stands in this process."""
+
+    name: str
+    value: str
+    is_set: bool
+    description: str
+
+
+def settings(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show every QUAYLINE_* setting, its value here and its meaning.
+
+    Passwords are masked.
+    """
+    print_settings(as_json=as_json)
+
+
+def print_settings(*, as_json: bool) -> None:
+    """Print the settings of this process."""
+    told = list(told_settings())
+    if as_json:
+        from pipeline.cli.jobs import as_document
+
+        typer.echo(as_document([asdict(each) for each in told]))
+        return
+    colours = sys.stdout.isatty()
+    for each in told:
+        mark = "" if each.is_set else "  (default)"
+        value = each.value or "(empty)"
+        name = typer.style(each.name, bold=True) if colours else each.name
+        typer.echo(f"{name} = {value}{mark}\n    {each.description}")
+
+
+def told_settings() -> Iterator[Told]:
+    """Yield the settings in their order; passwords in URLs are masked."""
+    from pipeline.settings import get_settings
+
+    current = get_settings()
+    for name, field in type(current).model_fields.items():
+        yield Told(
+            name=f"QUAYLINE_{name.upper()}",
+            value=masked(str(getattr(current, name))),
+            is_set=name in current.model_fields_set,
+            description=field.description or "",
+        )
+
+
+def masked(value: str) -> str:
+    """Return the value; when it is a URL, without its password and without secrets in its query."""
+    if "://" not in value:
+        return value
+    try:
+        parts = urlsplit(value)
+        password = parts.password
+    except ValueError:
+        return SECRET
+    place = parts.netloc
+    if password is not None:
+        user, _, host = place.rpartition("@")
+        place = f"{user.partition(':')[0]}:{SECRET}@{host}"
+    query = "&".join(map(_masked_pair, parts.query.split("&"))) if parts.query else ""
+    # By hand: urlunsplit drops the // of memory:// and the third / of sqlite:///.
+    rest = f"?{query}" if query else ""
+    return f"{parts.scheme}://{place}{parts.path}{rest}"
+
+
+def _masked_pair(pair: str) -> str:
+    name, equals, _ = pair.partition("=")
+    words = ("password", "secret", "token", "key", "passfile")
+    return f"{name}={SECRET}" if equals and any(word in name.lower() for word in words) else pair

@@ -1,0 +1,115 @@
+"""The paths of the command line as the sources of jobs: each archive one, all the rest together."""
+
+import os
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+
+from pipeline.adapters.sqlfluff.config import ConfigTree, is_config_name
+from pipeline.cli.layers import NAMES, Layer, layers_above
+from pipeline.errors import Refused
+from pipeline.kinds.sql_lint.source import as_stream, is_archive
+
+IGNORE_FILE = ".sqlfluffignore"
+STDIN_NAME = "stdin.sql"
+SPOOL_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class JobSource:
+    """What one job is made of, as ``Client.lint`` takes it."""
+
+    source: Any
+    name: str
+    root: Path | None = None
+    base_configs: Sequence[Layer] = field(default=())
+
+
+@contextmanager
+def job_sources(
+    paths: Sequence[str], *, local_config: bool = True, stdin_filename: str | None = None
+) -> Iterator[list[JobSource]]:
+    """Yield the sources of the jobs; ``Refused`` when a path is not there, before any is used."""
+    if "-" in paths:
+        if len(paths) > 1:
+            raise Refused("- (standard input) stands alone.")
+        yield [_from_stdin(stdin_filename, local_config)]
+        return
+    for name in paths:
+        if not Path(name).expanduser().exists():
+            raise Refused(f"There is no file or folder {name}.")
+    # Without `..`, which no name in an archive may have.
+    given = [Path(os.path.abspath(Path(name).expanduser())) for name in paths]
+    archives = [path for path in given if path.is_file() and is_archive(path)]
+    plain = [path for path in given if path not in archives]
+    if archives and not local_config:
+        raise Refused(
+            "--ignore-local-config is for folders and files; what an archive brings along counts."
+        )
+    sources = [JobSource(path, path.name) for path in archives]
+    if not plain:
+        yield sources
+    elif local_config:
+        yield [*sources, _from_paths(plain)]
+    else:
+        with _bare(plain) as file:
+            yield [JobSource(file, _title(plain))]
+
+
+def _from_paths(paths: Sequence[Path]) -> JobSource:
+    root = Path.cwd()
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    if not all(folder.is_relative_to(root) for folder in folders):
+        root = Path(os.path.commonpath(folders))
+    return JobSource(list(paths), _title(paths), root, layers_above(root))
+
+
+def _from_stdin(filename: str | None, local_config: bool) -> JobSource:
+    """The text under the name it stands for, with the configuration that counts for that name."""
+    target = Path(os.path.abspath(filename or STDIN_NAME))
+    root = Path.cwd() if target.is_relative_to(Path.cwd()) else target.parent
+    files: dict[str, bytes] = {}
+    if local_config:
+        for folder in (target.parent, *target.parent.parents):
+            if folder.is_relative_to(root):
+                files.update(_configs_of(folder, root))
+    name = target.relative_to(root).as_posix()
+    if not name.lower().endswith(ConfigTree(files).sql_file_exts):
+        name += ".sql"
+    files[name] = sys.stdin.buffer.read()
+    layers = layers_above(root) if local_config else ()
+    return JobSource(files, target.name, None, layers)
+
+
+def _configs_of(folder: Path, root: Path) -> Iterator[tuple[str, bytes]]:
+    for name in NAMES:
+        file = folder / name
+        if file.is_file():
+            yield file.relative_to(root).as_posix(), file.read_bytes()
+
+
+@contextmanager
+def _bare(paths: Sequence[Path]) -> Iterator[BinaryIO]:
+    """Yield the paths as an archive without config files; what ignores files still counts."""
+    with (
+        as_stream(list(paths), root=Path.cwd()) as stream,
+        tarfile.open(fileobj=stream.file) as whole,
+        tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool,
+    ):
+        with tarfile.open(fileobj=spool, mode="w", format=whole.format) as bare:
+            for member in whole:
+                if not is_config_name(member.name) or member.name.endswith(IGNORE_FILE):
+                    bare.addfile(member, whole.extractfile(member))
+        spool.seek(0)
+        yield cast(BinaryIO, cast(IO[bytes], spool))
+
+
+def _title(paths: Sequence[Path]) -> str:
+    names = [path.name for path in paths]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

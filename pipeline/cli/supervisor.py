@@ -1,0 +1,145 @@
+"""Keeps `dramatiq` running, and leaves no worker process behind.
+
+Dramatiq's master stops everything and exits when one of its worker processes is killed, and a
+killed master leaves its workers consuming. So the master runs in a process group of its own; when
+it has ended, whatever is left of the group is killed, and unless an end was asked for it is started
+again. When the supervisor itself is killed the kernel sends the master SIGTERM.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from pipeline.cli.exits import SIGNAL, UNABLE
+
+PR_SET_PDEATHSIG = 1
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+#: A run of this length was a good one: the next pause is the first again.
+GOOD_RUN_S = 60.0
+#: Exit codes of dramatiq that another start would only repeat: RET_IMPORT, and argparse's.
+HOPELESS = frozenset({2})
+#: How often the supervisor looks whether a signal or the master's end came.
+TICK_S = 0.2
+
+
+def command(processes: int, threads: int, extra: Sequence[str] = ()) -> list[str]:
+    """Return the command line of the master."""
+    told = ["--processes", str(processes), "--threads", str(threads), *extra]
+    return [sys.executable, "-m", "dramatiq", "actors", *told]
+
+
+class Supervisor:
+    """Runs one command until it is told to end; ``run`` returns the exit code for the process."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        grace_s: float,
+        tell: Callable[[str], None],
+        first_pause_s: float = FIRST_PAUSE_S,
+    ) -> None:
+        self._argv = list(argv)
+        self._grace_s = grace_s
+        self._tell = tell
+        self._first_pause_s = first_pause_s
+        self._asked: list[int] = []
+        self._master: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> int:
+        """Start, watch and start again, until SIGTERM or Ctrl-C."""
+        before = {each: signal.signal(each, self._hear) for each in (signal.SIGTERM, signal.SIGINT)}
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._pass_on)
+        try:
+            return self._keep_running()
+        finally:
+            self._end_group()
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+    def _keep_running(self) -> int:
+        pause_s = self._first_pause_s
+        while True:
+            began = time.monotonic()
+            code = self._run_once()
+            if self._asked:
+                return 0
+            if code in HOPELESS:
+                self._tell("dramatiq could not start; its message above says why.")
+                return UNABLE
+            if time.monotonic() - began >= GOOD_RUN_S:
+                pause_s = self._first_pause_s
+            self._tell(f"dramatiq ended ({_ending(code)}); it starts again in {pause_s:g} s.")
+            self._sleep(pause_s)
+            if self._asked:
+                return 0
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def _run_once(self) -> int:
+        """Run the master once; nothing of its group is left afterwards."""
+        # One thread only, so a function between fork and exec is safe here.
+        self._master = subprocess.Popen(
+            self._argv, preexec_fn=_dying_with(os.getpid()), start_new_session=True
+        )
+        if self._asked:
+            self._master.terminate()
+        asked_at = None
+        while True:
+            try:
+                code = self._master.wait(TICK_S)
+            except subprocess.TimeoutExpired:
+                if self._asked and asked_at is None:
+                    asked_at = time.monotonic()
+                if asked_at is not None and time.monotonic() - asked_at > self._grace_s:
+                    self._tell(f"Running batches did not end within {self._grace_s:g} s.")
+                    self._end_group()
+                continue
+            self._end_group()
+            return code
+
+    def _hear(self, signum: int, _frame: FrameType | None) -> None:
+        self._asked.append(signum)
+        if self._master is None or self._master.poll() is not None:
+            return
+        if len(self._asked) == 1:
+            self._master.terminate()
+        else:
+            self._end_group()
+
+    def _pass_on(self, signum: int, _frame: FrameType | None) -> None:
+        if self._master is not None and self._master.poll() is None:
+            self._master.send_signal(signum)
+
+    def _end_group(self) -> None:
+        """Kill what is left of the master's process group."""
+        if self._master is None:
+            return
+        try:
+            os.killpg(self._master.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._asked and time.monotonic() < until:
+            time.sleep(min(TICK_S, seconds))
+
+
+def _dying_with(parent: int) -> Callable[[], None]:
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def prepare() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # It died before the line above.
+            os._exit(SIGNAL + signal.SIGTERM)
+
+    return prepare
+
+
+def _ending(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
