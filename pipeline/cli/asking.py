@@ -1,4 +1,4 @@
-"""What ``lint`` and ``submit`` take: a dataclass of options, unpacked into a command's signature."""
+"""What ``lint`` and ``submit`` take: a dataclass of options made a command's signature."""
 
 import inspect
 from collections.abc import Callable

@@ -25,7 +25,8 @@ BRIEF = ("id", "kind", "state", "reason", "done", "total", "priority", "owner", 
 
 def list_jobs(
     state: Annotated[
-        State | None, typer.Option("--state", metavar="STATE", help="Only those.")
+        JobState | None,
+        typer.Option("--state", metavar="STATE", help=f"Only those: {', '.join(JobState)}."),
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most.")
