@@ -46,7 +46,7 @@ class Kind:
         return self._handler("finish")
 
     def release(self) -> None:
-        """Give back what the kind's work holds in this process (child processes), if it ran here."""
+        """Give back what the kind's work holds in this process (child processes), if it ran."""
         module = sys.modules.get(f"{self.package}.work")
         if hasattr(module, "release"):
             module.release()

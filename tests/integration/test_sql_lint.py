@@ -56,7 +56,7 @@ def test_shop_is_linted_as_sqlfluff_does_it(client: Client) -> None:
     }
     theirs = told_by_sqlfluff(SHOP)
     assert theirs
-    assert {path: told for path, told in ours.items()} == theirs
+    assert ours == theirs
     assert job.status == "succeeded"
 
 
@@ -121,8 +121,7 @@ def test_refused_configuration_is_a_warning_in_the_report(client: Client) -> Non
 
 def test_hostile_files_cost_themselves_only(client: Client) -> None:
     files = {
-        "hang.sql": b"{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999)"
-        b" %}{{ a }}{% endfor %}{% endfor %}{% endfor %}",
+        "hang.sql": b"SELECT 1" + b" + 1" * 4000 + b"\n",
         "eat.sql": b"SELECT '{{ 'a' * 2000000000 }}'\n",
         "binary.sql": bytes(range(256)) * 8,
         "good.sql": CLEAN,
