@@ -25,9 +25,10 @@ class FailOn(StrEnum):
     """What fails the gate.
 
     With a baseline only violations outside it count, in every mode. A file that should have been
-    linted and was not (failed, timed out, cancelled, still open) fails every mode but ``none``:
-    nothing that was not looked at passes silently. An entry that was never meant to be linted
-    (``skipped``) fails no mode; it is counted and named in the reasons.
+    linted and was not (failed, timed out, cancelled, still open), and a job that came to nothing as
+    a whole, fail every mode but ``none``: nothing that was not looked at passes silently. An entry
+    that was never meant to be linted (``skipped``) fails no mode; it is counted, and named in the
+    reasons.
     """
 
     # The gate always passes.
@@ -116,15 +117,19 @@ class Tally:
             "new_warnings": counts["new_warnings"],
         }
 
-    def verdict(self, fail_on: FailOn | str) -> Verdict:
-        """Return what the gate says of everything added so far."""
+    def verdict(self, fail_on: FailOn | str, stopped: str | None = None) -> Verdict:
+        """Return what the gate says of everything added so far.
+
+        ``stopped`` is the sentence of a job that came to nothing as a whole.
+        """
         mode = FailOn.parse(fail_on)
         numbers = self.numbers()
         blocking = numbers["new_errors"]
         if mode is FailOn.WARNING:
             blocking += numbers["new_warnings"]
-        failed = mode is not FailOn.NONE and bool(blocking or numbers["not_linted"])
-        return Verdict(failed, mode, numbers, list(self._reasons(mode, numbers)))
+        failed = mode is not FailOn.NONE and bool(blocking or numbers["not_linted"] or stopped)
+        reasons = [stopped] if stopped else []
+        return Verdict(failed, mode, numbers, [*reasons, *self._reasons(mode, numbers)])
 
     def _reasons(self, mode: FailOn, numbers: dict[str, int]) -> Iterator[str]:
         new = "new " if self.compared else ""
@@ -150,7 +155,7 @@ def evaluate(fail_on: FailOn | str, report: "LintReport") -> Verdict:
     tally = Tally()
     for file in report.files():
         tally.add(file)
-    return tally.verdict(fail_on)
+    return tally.verdict(fail_on, report.stopped)
 
 
 def blocking(fail_on: FailOn | str, file: "FileReport") -> frozenset[int]:

@@ -13,7 +13,16 @@ def changed_bytes(file: FileReport) -> bytes | None:
     fixed = None if file.result is None else file.result.get("fixed")
     if fixed is None or file.result is None or file.result.get("diff") == "":
         return None
-    return encoded(str(fixed), encoding_of(file))
+    return encoded(with_line_ends(file, str(fixed)), encoding_of(file))
+
+
+def with_line_ends(file: FileReport, text: str) -> str:
+    """Return the text with the file's own line ends, if the engine said (``newline``) they differ.
+
+    The engine's texts have line feeds only, as SQLFluff reads and writes them.
+    """
+    newline = (file.result or {}).get("newline")
+    return text.replace("\n", "\r\n") if newline == "\r\n" else text
 
 
 def encoding_of(file: FileReport) -> str:

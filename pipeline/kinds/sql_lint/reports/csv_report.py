@@ -1,5 +1,7 @@
 """CSV (RFC 4180, UTF-8 without a byte order mark): a row a violation, a row a file not linted.
 
+A job that came to nothing as a whole has a row without a path.
+
 Spreadsheets run cells that begin with ``=``, ``+``, ``-``, ``@`` or a tab as formulas, and paths
 and descriptions are the submitter's: such cells get a leading apostrophe. Who needs the exact text
 reads the JSON report. Control characters are written as escapes.
@@ -39,6 +41,9 @@ def write(report: LintReport, out: BinaryIO) -> None:
     buffer = io.StringIO(newline="")
     table = csv.writer(buffer, lineterminator="\r\n")
     table.writerow(COLUMNS)
+    if report.stopped:
+        whose = ["", _cell(report.job["state"]), _cell(report.job.get("reason") or "")]
+        table.writerow([*whose, *[""] * 9, _cell(report.stopped)])
     for file in report.files():
         table.writerows(rows(file))
         out.write(buffer.getvalue().encode())

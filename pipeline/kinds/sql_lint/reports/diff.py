@@ -6,7 +6,12 @@ binary to Git: such a file gets a line that says so, and is complete in the ZIP 
 
 from typing import BinaryIO
 
-from pipeline.kinds.sql_lint.reports.changed import encoded, encoding_of, is_safe
+from pipeline.kinds.sql_lint.reports.changed import (
+    encoded,
+    encoding_of,
+    is_safe,
+    with_line_ends,
+)
 from pipeline.kinds.sql_lint.reports.characters import one_line
 from pipeline.kinds.sql_lint.reports.model import FileReport, LintReport
 
@@ -36,8 +41,14 @@ def patch(file: FileReport) -> bytes:
     # Git ends a name that holds a space with a tab.
     tab = "\t" if " " in file.path else ""
     head = f"diff --git {old} {new}\n--- {old}{tab}\n+++ {new}{tab}\n"
-    body = "\n".join(hunks)
-    return head.encode("utf-8", "replace") + encoded(body, encoding) + b"\n"
+    body = "".join(_line(file, line) for line in hunks)
+    return head.encode("utf-8", "replace") + encoded(body, encoding)
+
+
+def _line(file: FileReport, line: str) -> str:
+    # Git's own lines end in a line feed; those of the file end as the file's do.
+    own = line.startswith(("@@ ", "\\ "))
+    return f"{line}\n" if own else with_line_ends(file, f"{line}\n")
 
 
 def _hunks(diff: str) -> list[str]:

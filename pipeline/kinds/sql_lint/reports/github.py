@@ -19,6 +19,8 @@ def write(report: LintReport, out: BinaryIO) -> None:
     """Write one command a line; memory holds one file at a time."""
     for warning in report.warnings:
         out.write(_command("warning", {"title": "SQLFluff configuration"}, warning))
+    if report.stopped:
+        out.write(_command("error", {"title": "Quayline"}, report.stopped))
     for file in report.files():
         for line in commands(file):
             out.write(line)

@@ -18,11 +18,18 @@ def write(report: LintReport, out: BinaryIO) -> None:
     """Write one issue a line; memory holds one file at a time."""
     separator = b"\n"
     out.write(b"[")
-    for file in report.files():
-        for issue in issues(file):
-            out.write(separator + as_json(issue).encode())
-            separator = b",\n"
+    for issue in _all(report):
+        out.write(separator + as_json(issue).encode())
+        separator = b",\n"
     out.write(b"\n]\n")
+
+
+def _all(report: LintReport) -> Iterator[dict[str, Any]]:
+    if report.stopped:
+        # GitLab asks for a path; this stands for all of what was submitted.
+        yield from issues(FileReport(".", str(report.job["state"]), message=report.stopped))
+    for file in report.files():
+        yield from issues(file)
 
 
 def issues(file: FileReport) -> Iterator[dict[str, Any]]:

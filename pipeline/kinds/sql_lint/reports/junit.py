@@ -7,6 +7,7 @@ states its counts before its cases.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import BinaryIO
 from xml.sax.saxutils import escape, quoteattr
 
@@ -22,7 +23,7 @@ def write(report: LintReport, out: BinaryIO) -> None:
     """Write one suite; memory holds one file at a time."""
     mode = FailOn.parse(report.fail_on)
     counts: Counter[str] = Counter()
-    for file in report.files():
+    for file in _cases(report):
         counts.update(("tests", _verdict(file, mode)))
     numbers = {key: counts[key] for key in ("tests", "failures", "errors")}
     whole = {"name": "quayline", **numbers, "time": f"{report.duration_s or 0:.3f}"}
@@ -32,12 +33,19 @@ def write(report: LintReport, out: BinaryIO) -> None:
         suite["timestamp"] = started.strftime("%Y-%m-%dT%H:%M:%S")
     out.write(b'<?xml version="1.0" encoding="UTF-8"?>\n')
     out.write(f"<testsuites{_attributes(whole)}>\n<testsuite{_attributes(suite)}>\n".encode())
-    for file in report.files():
+    for file in _cases(report):
         out.write(case(file, mode).encode())
     if report.warnings:
         text = "\n".join(one_line(warning) for warning in report.warnings)
         out.write(f"<system-err>{escape(text)}</system-err>\n".encode())
     out.write(b"</testsuite>\n</testsuites>\n")
+
+
+def _cases(report: LintReport) -> Iterator[FileReport]:
+    """Yield the files, after the job itself when it came to nothing as a whole."""
+    if report.stopped:
+        yield FileReport("the job", TaskState.FAILED, message=report.stopped)
+    yield from report.files()
 
 
 def case(file: FileReport, mode: FailOn) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, BinaryIO
 
-from pipeline.states import TaskState
+from pipeline.states import JobState, TaskState
 
 
 class Outcome(StrEnum):
@@ -27,6 +27,11 @@ class Outcome(StrEnum):
 
 # Not a state of a task: an entry of the archive that became no task, reported so that it is seen.
 SKIPPED_STATE = "skipped"
+_STOPPED = {
+    JobState.FAILED: "failed",
+    JobState.TIMED_OUT: "ran out of time",
+    JobState.CANCELLED: "was cancelled",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,19 @@ class LintReport:
     def warnings(self) -> list[str]:
         """What is to be said about the job as a whole, such as refused configuration keys."""
         return [str(warning) for warning in self.job.get("warnings") or ()]
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the job as a whole came to nothing, as a sentence; None when it ran to its end.
+
+        A refused archive has no files to tell of it, so every report says it itself.
+        """
+        state = str(self.job.get("state") or "")
+        if state not in (JobState.FAILED, JobState.TIMED_OUT, JobState.CANCELLED):
+            return None
+        words = f"The job {_STOPPED[JobState(state)]}."
+        message = str(self.job.get("message") or "")
+        return f"{words} {message}" if message else words
 
     @property
     def duration_s(self) -> float | None:

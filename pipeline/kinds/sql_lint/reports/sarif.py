@@ -62,6 +62,8 @@ def _write_invocation(report: LintReport, out: BinaryIO) -> dict[str, Rule]:
         if moment is not None:
             invocation[key] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
     warnings = [{"level": "warning", "message": {"text": text}} for text in report.warnings]
+    if report.stopped:
+        warnings.append({"level": "error", "message": {"text": report.stopped}})
     invocation["toolConfigurationNotifications"] = warnings
     out.write(as_json(invocation)[:-1].encode() + b', "toolExecutionNotifications": [')
     separator = b"\n"

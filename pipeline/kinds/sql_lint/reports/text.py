@@ -34,7 +34,7 @@ def write(report: LintReport, out: BinaryIO) -> None:
         tally.add(file)
         for line in file_lines(file):
             out.write(line.encode() + b"\n")
-    for line in summary_lines(tally.verdict(report.fail_on)):
+    for line in summary_lines(tally.verdict(report.fail_on, report.stopped)):
         out.write(line.encode() + b"\n")
 
 

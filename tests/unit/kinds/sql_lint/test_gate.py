@@ -170,3 +170,11 @@ KEY = "0" * 32
 def test_broken_or_hostile_baseline_is_refused_with_a_sentence(data):
     with pytest.raises(Refused, match=r"^The baseline cannot be used: .+\. Write it anew"):
         Baseline.from_bytes(data)
+
+
+@pytest.mark.parametrize("state", ["failed", "timed_out", "cancelled"])
+def test_job_that_came_to_nothing_fails_the_gate_even_without_files(state):
+    report = kit.report(state=state, message="This is not an archive.")
+    assert evaluate("any", report).failed
+    assert evaluate("any", report).reasons[0].endswith(". This is not an archive.")
+    assert not evaluate("none", report).failed

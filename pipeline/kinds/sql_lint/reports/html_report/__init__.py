@@ -35,7 +35,7 @@ def write(report: LintReport, out: BinaryIO) -> None:
 
 def _pieces(report: LintReport) -> Iterator[str]:
     summary = Summary.of(report)
-    verdict = summary.tally.verdict(report.fail_on)
+    verdict = summary.tally.verdict(report.fail_on, report.stopped)
     yield from _head("failed" if verdict.failed else "passed")
     yield from _masthead(report)
     yield '<main id="main">'
@@ -75,9 +75,8 @@ def _head(verdict: str) -> Iterator[str]:
 def _masthead(report: LintReport) -> Iterator[str]:
     finished = report.moment("finished_at")
     when = f"{finished:%Y-%m-%d %H:%M %Z}" if finished else ""
-    dialect = report.job.get("dialect")
-    parts = [short(dialect, 40)] if dialect else []
-    parts += [when] if when else []
+    said = [report.job.get("source"), report.job.get("dialect"), when]
+    parts = [short(part, 120) for part in said if part]
     yield (
         '<header class="mast"><div><svg viewBox="0 0 16 16" aria-hidden="true">'
         '<rect width="16" height="16" rx="4"/><path d="M4 8.5l2.5 2.5L12 5.5"/></svg>'

@@ -104,8 +104,8 @@ def _percent(share: float) -> str:
 def facts(report: LintReport) -> Iterator[str]:
     """Yield what is known about the job itself."""
     job = report.job
-    rows = [("Job", job.get("id")), ("State", job.get("state")), ("Dialect", job.get("dialect"))]
-    rows.append(("Engine", job.get("engine")))
+    keys = ("source", "state", "dialect", "engine")
+    rows = [("Job", job.get("id")), *((key.capitalize(), job.get(key)) for key in keys)]
     for label, key in (("Submitted", "created_at"), ("Finished", "finished_at")):
         moment = report.moment(key)
         rows.append((label, moment and f"{moment:%Y-%m-%d %H:%M:%S %Z}"))

@@ -84,3 +84,19 @@ def test_nothing_changed_is_an_empty_patch():
 
 def test_path_that_leaves_its_folder_is_not_patched():
     assert kit.written("diff", kit.report([changed("../a.sql")])) == b""
+
+
+def test_file_with_windows_line_ends_keeps_them(tmp_path):
+    (tmp_path / "a.sql").write_bytes(BEFORE.replace("\n", "\r\n").encode())
+    file = changed("a.sql", newline="\r\n")
+    apply(tmp_path, kit.written("diff", kit.report([file])))
+    assert (tmp_path / "a.sql").read_bytes() == AFTER.replace("\n", "\r\n").encode()
+
+
+def test_last_line_without_an_end_keeps_lacking_it(tmp_path):
+    (tmp_path / "a.sql").write_bytes(b"select 1")
+    hunk = "@@ -1 +1 @@\n-select 1\n\\ No newline at end of file\n+SELECT 1\n"
+    hunk += "\\ No newline at end of file\n"
+    file = kit.linted("a.sql", fixed="SELECT 1", diff=f"--- a/{{path}}\n+++ b/{{path}}\n{hunk}")
+    apply(tmp_path, kit.written("diff", kit.report([file])))
+    assert (tmp_path / "a.sql").read_bytes() == b"SELECT 1"

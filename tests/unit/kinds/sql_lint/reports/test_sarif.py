@@ -30,9 +30,10 @@ def run_of(report: LintReport) -> dict[str, Any]:
         kit.hostile(),
         kit.report(),
         kit.report([kit.failed("a.sql"), kit.crashed("b.sql")]),
+        kit.report(state="failed", message="It is not an archive."),
         LintReport({}, lambda: iter(())),
     ],
-    ids=["small", "hostile", "empty", "all failed", "no facts"],
+    ids=["small", "hostile", "empty", "all failed", "refused", "no facts"],
 )
 def test_every_document_is_valid_by_the_standards_schema(report):
     run_of(report)
