@@ -14,6 +14,8 @@ from tests.support.services import own_database
 
 register(trivial.KIND)
 
+pytest_plugins = ["tests.support.faults"]
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:

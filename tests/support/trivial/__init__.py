@@ -6,12 +6,13 @@ from pipeline.core.kinds import Kind
 
 
 class TrivialParameters(BaseModel):
-    """``tasks`` is their number, ``bad`` those (by place) that end badly."""
+    """``tasks`` is their number, ``bad`` those (by place) that end badly, ``pause_s`` what each takes."""
 
     model_config = ConfigDict(extra="forbid")
 
     tasks: int = 0
     bad: dict[int, str] = {}
+    pause_s: float = 0.0
 
 
 KIND = Kind(

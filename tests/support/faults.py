@@ -1,0 +1,140 @@
+"""Fixtures of the fault tests: private servers, and a fleet of real processes on them."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pipeline.core import jobs
+from pipeline.core.context import close_context, open_context
+from pipeline.core.jobs import Submission
+from pipeline.settings import Settings
+from tests.support.recount import Recount, recount
+from tests.support.servers import Postgres, Rabbit, own_postgres, own_rabbit
+from tests.support.services import own_database
+from tests.support.waiting import eventually
+from tests.support.workers import Process, Worker, environment, scheduler
+
+TRIVIAL = "tests.support.trivial.actors"
+
+
+@pytest.fixture(scope="session")
+def rabbit_node() -> Iterator[Rabbit]:
+    """A RabbitMQ node of this session's own; it may be killed, frozen and starved."""
+    with own_rabbit() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[Postgres]:
+    """A PostgreSQL cluster of this session's own; it may be restarted."""
+    with own_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def vhost(rabbit_node: Rabbit) -> Iterator[str]:
+    """The URL of an empty virtual host on the private node."""
+    with rabbit_node.own_vhost(f"test-{uuid.uuid4().hex[:8]}") as url:
+        yield url
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    with own_database() as url:
+        yield url
+
+
+@pytest.fixture
+def mortal_database(postgres_cluster: Postgres) -> Iterator[str]:
+    """The URL of an empty database on the cluster that may be restarted."""
+    name = f"test_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(postgres_cluster.url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}".encode())
+    yield postgres_cluster.url.rsplit("/", 1)[0] + f"/{name}"
+
+
+@dataclass
+class Fleet:
+    """One deployment: settings, and the processes that a test starts on it."""
+
+    settings: Settings
+    logs: Path
+    accepted: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of its processes."""
+        return environment(self.settings)
+
+    def worker(self, name: str = "worker", *, module: str = TRIVIAL, **told: object) -> Worker:
+        """Return a worker, not yet started."""
+        return Worker(name, self.env, self.logs, module=module, **told)  # type: ignore[arg-type]
+
+    def scheduler(self, name: str = "scheduler") -> Process:
+        """Return the scheduler process, not yet started."""
+        return scheduler(self.env, self.logs, module="tests.support.trivial.scheduler", name=name)
+
+    def submit(self, tasks: int, *, pause_s: float = 0.0, **told: object) -> uuid.UUID:
+        """Submit a trivial job from this process."""
+        parameters = {"tasks": tasks, "pause_s": pause_s}
+        job_id = jobs.submit(Submission(kind="trivial", parameters=parameters, **told))  # type: ignore[arg-type]
+        self.accepted[str(job_id)] = tasks
+        return job_id
+
+    def recount(self) -> Recount:
+        """Count from the rows."""
+        return recount(self.settings.database, expected=self.accepted)
+
+    def settled(self, *, within_s: float) -> Recount:
+        """Return the recount once every job has ended and its reports stand."""
+
+        def all_ended() -> Recount | None:
+            found = self.recount()
+            return found if found.accepted == found.terminal == len(self.accepted) else None
+
+        try:
+            found = eventually(all_ended, within_s=within_s, what="every job ended", every_s=0.2)
+        except AssertionError:
+            print(self.recount().line("not settled"))
+            raise
+        assert found is not None
+        return found
+
+
+def fault_settings(folder: Path, database_url: str, broker_url: str, **told: object) -> Settings:
+    """Return settings under which faults are noticed within seconds."""
+    quick = {
+        "state_dir": folder / "state",
+        "database_url": database_url,
+        "broker_url": broker_url,
+        "lease_s": 2.0,
+        "hint_again_s": 2.0,
+        "sweep_s": 0.5,
+        "backoff_s": 0.1,
+        "backoff_max_s": 1.0,
+        "batch_tasks": 5,
+    }
+    return Settings(**{**quick, **told})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, database: str, vhost: str) -> Iterator[Fleet]:
+    """A deployment on a private virtual host and a database of its own."""
+    settings = fault_settings(tmp_path, database, vhost)
+    open_context(settings)
+    yield Fleet(settings, tmp_path)
+    close_context()
+
+
+@pytest.fixture
+def mortal_fleet(tmp_path: Path, mortal_database: str, vhost: str) -> Iterator[Fleet]:
+    """A deployment whose database server may be restarted, too."""
+    settings = fault_settings(tmp_path, mortal_database, vhost, database_timeout_s=3.0)
+    open_context(settings)
+    yield Fleet(settings, tmp_path)
+    close_context()

@@ -1,0 +1,345 @@
+"""Private RabbitMQ and PostgreSQL servers that a test may kill: nobody else's server is touched.
+
+They are started from the installed binaries (Debian's places and PATH) on free ports, with their
+data in a temporary folder, in a session of their own that is killed at the end.
+"""
+
+import getpass
+import os
+import pwd
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pika
+import psycopg
+import pytest
+from pika.exceptions import AMQPError
+
+from tests.support.waiting import eventually
+
+START_S = 60.0
+
+
+class Server:
+    """A server process of a test's own: ``start``, ``kill`` (no goodbye) and ``start`` again."""
+
+    name = "server"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server; it answers when this returns."""
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command(),
+                env=self.environment(),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **self.options(),
+            )
+        try:
+            eventually(self._settled, within_s=START_S, what=f"{self.name} answers", every_s=0.2)
+            assert self._process.poll() is None, f"{self.name} ended at its start"
+        except AssertionError:
+            print((self.folder / "server.log").read_text(errors="replace")[-4000:])
+            raise
+
+    def _settled(self) -> bool:
+        assert self._process is not None
+        return self._process.poll() is not None or self.answers()
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """End the server at once; what it had not written is lost."""
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            if number == signal.SIGKILL:
+                os.killpg(self._process.pid, number)
+            else:
+                self._process.send_signal(number)
+        self._process.wait(START_S)
+        self._process = None
+
+    def freeze(self) -> None:
+        """Stop the server's processes where they are: connections stay open and nobody answers."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
+
+    def command(self) -> Sequence[str]:
+        """Return the command that runs the server in the foreground."""
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        """Return the server's whole environment."""
+        return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder), "LC_ALL": "C"}
+
+    def options(self) -> dict[str, Any]:
+        """Return more options of ``Popen``."""
+        return {}
+
+    def answers(self) -> bool:
+        """Tell whether clients are let in."""
+        raise NotImplementedError
+
+
+class Rabbit(Server):
+    """A RabbitMQ node under a name, a port mapper and a cookie of its own."""
+
+    name = "RabbitMQ"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._server = binary("rabbitmq-server", "/usr/lib/rabbitmq/bin", "rabbitmq-server")
+        self._control = binary("rabbitmqctl", "/usr/lib/rabbitmq/bin", "rabbitmq-server")
+        self._epmd = binary("epmd", "/usr/bin", "erlang-base")
+        ports = {"distribution": free_port(), "epmd": free_port()}
+        (folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+            "disk_free_limit.absolute = 1MB\n"
+            "vm_memory_high_watermark.relative = 0.4\n"
+        )
+        (folder / "plugins").write_text("[].\n")
+        self._environment = {
+            **super().environment(),
+            "RABBITMQ_NODENAME": f"quayline-{os.getpid()}-{self.port}@localhost",
+            "RABBITMQ_DIST_PORT": str(ports["distribution"]),
+            "ERL_EPMD_PORT": str(ports["epmd"]),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
+            # The launcher becomes the server instead of staying beside it.
+            "RUNNING_UNDER_SYSTEMD": "1",
+            # Idle schedulers do not spin: the tests need the cores.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
+        }
+
+    @property
+    def url(self) -> str:
+        """The address of the node's default virtual host."""
+        return self.url_of("/")
+
+    def url_of(self, vhost: str) -> str:
+        """Return the address of a virtual host."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
+
+    def control(self, *arguments: str) -> str:
+        """Run ``rabbitmqctl`` on the node; return what it printed."""
+        done = subprocess.run(
+            [self._control, "-q", *arguments],
+            env=self.environment(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=START_S,
+            check=False,
+        )
+        assert done.returncode == 0, f"rabbitmqctl {arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    @contextmanager
+    def own_vhost(self, name: str) -> Iterator[str]:
+        """Yield the address of an empty virtual host that is deleted afterwards."""
+        self.control("add_vhost", name)
+        try:
+            self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+            yield self.url_of(name)
+        finally:
+            self.control("delete_vhost", name)
+
+    @contextmanager
+    def out_of_memory(self) -> Iterator[None]:
+        """Hold the memory alarm up: RabbitMQ reads nothing more from those who publish."""
+        self.control("set_vm_memory_high_watermark", "0.00001")
+        try:
+            yield
+        finally:
+            self.control("set_vm_memory_high_watermark", "0.4")
+
+    def command(self) -> Sequence[str]:
+        return [self._server]
+
+    def environment(self) -> dict[str, str]:
+        return dict(self._environment)
+
+    def answers(self) -> bool:
+        parameters = pika.URLParameters(f"{self.url}?socket_timeout=5&stack_timeout=5")
+        try:
+            connection = pika.BlockingConnection(parameters)
+            connection.channel()
+            connection.close()
+        except (AMQPError, OSError):
+            return False
+        return True
+
+    def close(self) -> None:
+        """End the node and its port mapper."""
+        self.kill()
+        subprocess.run(
+            [self._epmd, "-kill"], env=self.environment(), capture_output=True, check=False
+        )
+
+
+class Postgres(Server):
+    """A PostgreSQL cluster with the role ``quayline``."""
+
+    name = "PostgreSQL"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        newest = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version)
+        places = str(newest[-1]) if newest else "/usr/bin"
+        self._server = binary("postgres", places, "postgresql")
+        self._initdb = binary("initdb", places, "postgresql")
+        self._user = _unprivileged_user()
+        if self._user != getpass.getuser():
+            shutil.chown(folder, self._user, _group_of(self._user))
+        self._run(self._initdb, "-D", str(folder / "data"), "-U", "quayline", "-A", "trust", "-N")
+
+    @property
+    def url(self) -> str:
+        """The address of the cluster's first database."""
+        return f"postgresql://quayline@127.0.0.1:{self.port}/postgres"
+
+    def restart(self) -> None:
+        """Restart in immediate mode: every connection is cut, every transaction is lost."""
+        self.kill(signal.SIGQUIT)
+        self.start()
+
+    def command(self) -> Sequence[str]:
+        settings = {
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "max_connections": "100",
+        }
+        told = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return [self._server, "-D", str(self.folder / "data"), *told]
+
+    def options(self) -> dict[str, Any]:
+        if self._user == getpass.getuser():
+            return {}
+        return {"user": self._user, "group": _group_of(self._user), "extra_groups": []}
+
+    def answers(self) -> bool:
+        try:
+            with psycopg.connect(self.url, connect_timeout=5) as connection:
+                connection.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """End the cluster."""
+        self.kill(signal.SIGQUIT)
+
+    def _run(self, *command: str) -> None:
+        done = subprocess.run(
+            command,
+            env=self.environment(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=START_S,
+            check=False,
+            **self.options(),
+        )
+        assert done.returncode == 0, f"{command[0]}: {done.stdout}{done.stderr}"
+
+
+@contextmanager
+def own_rabbit() -> Iterator[Rabbit]:
+    """Yield a running RabbitMQ node; nothing of it is left afterwards."""
+    with _folder("rabbitmq") as folder:
+        server = Rabbit(folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.close()
+
+
+@contextmanager
+def own_postgres() -> Iterator[Postgres]:
+    """Yield a running PostgreSQL cluster; nothing of it is left afterwards."""
+    with _folder("postgres") as folder:
+        server = Postgres(folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.close()
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 on which nobody listens now."""
+    # Below the ports that the kernel gives to clients: a client that knocks before the server
+    # listens would now and then be given that very port and talk to itself.
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def binary(name: str, place: str, package: str) -> str:
+    """Return the path of an installed program; the test fails with what to install without it."""
+    found = shutil.which(name, path=place) or shutil.which(name)
+    if found is None:
+        pytest.fail(
+            f"{name} is not installed. The fault tests start, freeze and kill servers of their own"
+            f" (yours are not touched), so they need its program even where your services run in"
+            f" Docker: apt-get install --no-install-recommends {package}",
+            pytrace=False,
+        )
+    return found
+
+
+@contextmanager
+def _folder(name: str) -> Iterator[Path]:
+    # Not pytest's: its folders are closed to the unprivileged user that PostgreSQL insists on.
+    folder = Path(tempfile.mkdtemp(prefix=f"quayline-{name}-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _version(place: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", str(place))]
+
+
+def _unprivileged_user() -> str:
+    """PostgreSQL refuses to run as root."""
+    if os.getuid() != 0:
+        return getpass.getuser()
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def _group_of(user: str) -> int:
+    return pwd.getpwnam(user).pw_gid

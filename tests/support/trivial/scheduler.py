@@ -1,0 +1,9 @@
+"""``python -m tests.support.trivial.scheduler``: the scheduler process that knows the trivial kind."""
+
+from pipeline.core.kinds import register
+from schedules.__main__ import main
+from tests.support.trivial import KIND
+
+if __name__ == "__main__":
+    register(KIND)
+    main()
