@@ -64,7 +64,7 @@ services: $(VENV)/.dev ## Find or start PostgreSQL and RabbitMQ for the tests
 
 .PHONY: worker
 worker: $(VENV)/.demo ## Work on all queues (QUAYLINE_DATABASE_URL, QUAYLINE_BROKER_URL)
-	exec $(BIN)/dramatiq actors $(ARGS)
+	exec $(BIN)/quayline worker $(ARGS)
 
 .PHONY: schedule
 schedule: $(VENV)/.demo ## Run the timetable and the sweep
