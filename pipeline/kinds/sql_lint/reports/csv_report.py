@@ -1,10 +1,9 @@
 """CSV (RFC 4180, UTF-8 without a byte order mark): a row a violation, a row a file not linted.
 
-A job that came to nothing as a whole has a row without a path.
-
-Spreadsheets run cells that begin with ``=``, ``+``, ``-``, ``@`` or a tab as formulas, and paths
-and descriptions are the submitter's: such cells get a leading apostrophe. Who needs the exact text
-reads the JSON report. Control characters are written as escapes.
+A job that came to nothing as a whole has a row without a path. Spreadsheets run cells that begin
+with ``=``, ``+``, ``-``, ``@`` or a tab as formulas, and paths and descriptions are the
+submitter's: such cells get a leading apostrophe. Who needs the exact text reads the JSON report.
+Control characters are written as escapes.
 """
 
 import csv
