@@ -7,6 +7,7 @@ import pytest
 from pipeline.errors import Refused
 from pipeline.kinds.sql_lint import gate
 from pipeline.kinds.sql_lint.gate import Baseline, FailOn, evaluate
+from pipeline.kinds.sql_lint.reports import FileReport
 from tests.unit.kinds.sql_lint.reports import kit
 
 ERROR = kit.linted("error.sql", kit.violation())
@@ -31,8 +32,8 @@ NEW_WARNING = kit.linted("new.sql", kit.violation(warning=True), new=frozenset({
         ([kit.failed("a.sql")], {"any", "warning", "error", "new"}),
         ([kit.crashed("a.sql")], {"any", "warning", "error", "new"}),
         ([kit.cancelled("a.sql")], {"any", "warning", "error", "new"}),
-        ([kit.FileReport("a.sql", "pending")], {"any", "warning", "error", "new"}),
-        ([kit.FileReport("a.sql", "succeeded")], {"any", "warning", "error", "new"}),
+        ([FileReport("a.sql", "pending")], {"any", "warning", "error", "new"}),
+        ([FileReport("a.sql", "succeeded")], {"any", "warning", "error", "new"}),
         ([kit.skipped("a.zip")], set()),
     ],
 )
