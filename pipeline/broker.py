@@ -6,6 +6,7 @@ answer (``False``), not an error: the sweep sends the hint again.
 """
 
 import logging
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.common import dq_name
 from dramatiq.errors import BrokerError
-from dramatiq.middleware import Middleware, ShutdownNotifications, TimeLimit
+from dramatiq.middleware import Middleware, TimeLimit
 from pika.exceptions import AMQPError
 
 from pipeline.settings import Settings, get_settings
@@ -49,9 +50,29 @@ class QuaylineRabbit(RabbitmqBroker):
         return super().consume(queue_name, prefetch, timeout)
 
 
+class Stopping(Middleware):
+    """Tells running work that its worker was asked to stop: finish the step, give back the rest."""
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Note it."""
+        _stopping.set()
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Begin anew."""
+        _stopping.clear()
+
+
+_stopping = threading.Event()
+
+
+def stopping() -> bool:
+    """Tell whether this process's worker was asked to stop."""
+    return _stopping.is_set()
+
+
 def middleware() -> list[Middleware]:
-    """Return the middleware of every broker of ours: limits and shutdown, no retries."""
-    return [TimeLimit(), ShutdownNotifications()]
+    """Return the middleware of every broker of ours: a limit, a gentle stop, no retries."""
+    return [TimeLimit(), Stopping()]
 
 
 def make_broker(settings: Settings) -> dramatiq.Broker:

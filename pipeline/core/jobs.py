@@ -96,7 +96,7 @@ def ring(kind_name: str, job_id: uuid.UUID) -> bool:
     if broker.send([broker.message(kind.plan_queue, kind.plan_actor, str(job_id))]):
         return True
     with transaction():
-        execute("UPDATE jobs SET hinted_at = NULL WHERE id = %s AND state = 'pending'", job_id.hex)
+        execute("UPDATE jobs SET hinted_at = NULL WHERE id = %s AND planned_at IS NULL", job_id.hex)
     return False
 
 

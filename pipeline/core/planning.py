@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Sequence
 
-from pipeline import logs
+from pipeline import broker, logs
 from pipeline.core import finishing, jobs, retries, transitions
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 
 #: A stage text is written at most this often, in seconds.
 STAGE_EVERY_S = 0.5
+
+
+class WorkerStops(Exception):
+    """Raised inside a plan when this worker was asked to stop: another goes on with it."""
 
 
 class Stopped(Exception):
@@ -56,9 +60,11 @@ class Planning:
                 execute("UPDATE jobs SET stage = %s WHERE id = %s", text, self.job_id.hex)
 
     def check(self) -> None:
-        """Raise ``Stopped`` when the plan should not go on."""
+        """Raise ``Stopped`` or ``WorkerStops`` when the plan should not go on here."""
         if self._beat.stopped():
             raise Stopped
+        if broker.stopping():
+            raise WorkerStops
 
 
 def run_plan(job_id: uuid.UUID, context: Context) -> None:
@@ -78,6 +84,10 @@ def run_plan(job_id: uuid.UUID, context: Context) -> None:
         try:
             planning = Planning(job_id, attempt, job.kind, beat, context)
             get_kind(job.kind).plan(job, planning, context)
+        except WorkerStops:
+            text, actor = "The worker was asked to stop.", settings.worker_name
+            transitions.put_back_job(job_id, attempt, 0.0, text, actor=actor, forgiven=True)
+            jobs.ring(job.kind, job_id)
         except Stopped:
             _stopped(job_id, beat, context)
         except Transient as error:

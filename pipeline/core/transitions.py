@@ -253,7 +253,7 @@ def planned(job_id: uuid.UUID, attempt: int, *, stage: str, actor: str) -> bool:
     sql = dialect()
     with transaction():
         rows = execute(
-            f"UPDATE jobs SET planned_at = {sql.now}, stage = %s, worker = NULL,"
+            f"UPDATE jobs SET planned_at = {sql.now}, stage = %s, message = '', worker = NULL,"
             " lease_until = NULL, attempt = 0, hinted_at = NULL WHERE id = %s AND attempt = %s"
             " AND state = 'running' AND planned_at IS NULL RETURNING id",
             *(stage, job_id.hex, attempt),
@@ -262,16 +262,25 @@ def planned(job_id: uuid.UUID, attempt: int, *, stage: str, actor: str) -> bool:
 
 
 def put_back_job(
-    job_id: uuid.UUID, attempt: int, delay_s: float, message: str, *, actor: str
+    job_id: uuid.UUID,
+    attempt: int,
+    delay_s: float,
+    message: str,
+    *,
+    actor: str,
+    forgiven: bool = False,
 ) -> None:
-    """Release the lease on planning or finishing; it is due again after ``delay_s``."""
+    """Release the lease on planning or finishing; it is due again after ``delay_s``.
+
+    A ``forgiven`` run does not count: its worker was asked to stop.
+    """
     sql = dialect()
     with transaction():
         rows = execute(
             "UPDATE jobs SET worker = NULL, lease_until = NULL, hinted_at = NULL, message = %s,"
-            f" not_before = {sql.later('%s')} WHERE id = %s AND attempt = %s"
-            " AND lease_until IS NOT NULL RETURNING state",
-            *(message, delay_s, job_id.hex, attempt),
+            f" attempt = attempt - %s, not_before = {sql.later('%s')} WHERE id = %s"
+            " AND attempt = %s AND lease_until IS NOT NULL RETURNING state",
+            *(message, int(forgiven), delay_s, job_id.hex, attempt),
         )
         for (state,) in rows:
             record(job_id, "job", state, state, actor=actor, message=message)

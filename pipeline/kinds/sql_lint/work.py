@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import lru_cache
 from typing import Any
 
+from pipeline import broker
 from pipeline.adapters.sqlfluff.pool import LintPool, LintWork
 from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
@@ -37,6 +38,9 @@ def work(
     began = time.monotonic()
     for claim in claims:
         if beat.stopped():
+            return
+        if broker.stopping():
+            ledger.hand_back(Reason.WORKER_LOST, "The worker was asked to stop.")
             return
         if time.monotonic() - began > BATCH_BUDGET_S:
             ledger.hand_back(Reason.TIME_LIMIT, "The batch was long; the rest goes in another.")
