@@ -47,9 +47,9 @@ class Kind:
 
     def release(self) -> None:
         """Give back what the kind's work holds in this process (child processes), if it ran."""
-        module = sys.modules.get(f"{self.package}.work")
-        if hasattr(module, "release"):
-            module.release()
+        release = getattr(sys.modules.get(f"{self.package}.work"), "release", None)
+        if release is not None:
+            release()
 
     def _handler(self, step: str) -> Callable[..., Any]:
         handler: Callable[..., Any] = getattr(

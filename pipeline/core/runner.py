@@ -15,7 +15,7 @@ from pipeline.core.dispatch import dispatch
 from pipeline.core.heartbeat import STOPS, Heartbeat
 from pipeline.core.kinds import get_kind
 from pipeline.core.transitions import Claim, Outcome
-from pipeline.errors import DatabaseUnavailable, Transient
+from pipeline.errors import DatabaseUnavailable, NotFound, Transient
 from pipeline.states import Reason, TaskState
 from pipeline.store import results
 from pipeline.store.models import JobRow
@@ -124,12 +124,19 @@ def _patiently(limit_s: float) -> tenacity.Retrying:
 
 
 def run_batch(job_id: uuid.UUID, task_ids: Sequence[str], context: Context) -> None:
-    """Do what is due of these tasks; whatever happens, each task's row says what comes next."""
+    """Do what is due of these tasks; whatever happens, each task's row says what comes next.
+
+    A message about a job that is gone, or tasks that somebody else has, is nothing to do.
+    """
     settings = context.settings
     claims = transitions.claim_tasks(
         job_id, task_ids, worker=settings.worker_name, lease_s=settings.lease_s
     )
-    job = jobs.get(job_id)
+    try:
+        job = jobs.get(job_id)
+    except NotFound:
+        log.info("A message named a job that is gone", extra={"job_id": str(job_id)})
+        return
     if claims:
         with logs.bind(job_id=str(job_id)):
             _work(job, claims, context)

@@ -254,6 +254,14 @@ def test_batch_runs_and_ends_the_job(context: Context) -> None:
     assert job.result == {"done": 3}
 
 
+def test_message_about_a_job_that_is_gone_does_nothing(context: Context) -> None:
+    gone = uuid.uuid4()
+    runner.run_batch(gone, [str(uuid.uuid4())], context)
+    planning.run_plan(gone, context)
+    finishing.run_finish(gone, context)
+    assert make.take_messages() == []
+
+
 def test_finish_told_twice_writes_once(context: Context) -> None:
     job_id = make.planned_job(context, tasks=0)
     for _ in range(3):
