@@ -42,6 +42,11 @@ def _texts(value: object) -> str | None:
     return "needs a comma separated list"
 
 
+def _words(value: object) -> str | None:
+    """As ``_texts``; a lone word may look like a number or like ``true``."""
+    return _scalar(value) and _texts(value)
+
+
 def _flag(value: object) -> str | None:
     return None if isinstance(value, bool) else "needs true or false"
 
@@ -170,7 +175,7 @@ RULE_OPTIONS: Mapping[str, Check] = (
         "wildcard_policy".split(),
         _scalar,
     )
-    | dict.fromkeys("additional_allowed_characters blocked_words ignore_words".split(), _texts)
+    | dict.fromkeys("additional_allowed_characters blocked_words ignore_words".split(), _words)
     | dict.fromkeys("blocked_regex ignore_words_regex".split(), _pattern)
     | dict.fromkeys(
         "max_alias_length min_alias_length maximum_empty_lines_between_batches "

@@ -7,7 +7,7 @@ import socket
 import sys
 from typing import Any
 
-from pipeline.adapters.sqlfluff import confinement, frames
+from pipeline.adapters.sqlfluff import confinement, frames, landlock
 from pipeline.adapters.sqlfluff.linting import Engine, failure
 from pipeline.states import Reason
 
@@ -22,7 +22,7 @@ def run(
             _serve_one(connection, engine)
     except (EOFError, OSError):
         os._exit(0)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  (nobody is left to tell but the exit status)
         os._exit(70)
 
 
@@ -31,7 +31,9 @@ def _settle(connection: socket.socket, zygote_pid: int, address_space_bytes: int
     kept = connection.fileno()
     os.closerange(3, kept)
     os.closerange(kept + 1, 4096)
+    folders = landlock.code_folders()
     confinement.drop_root()
+    landlock.keep_only(folders)
     confinement.limit_resources(address_space_bytes)
     confinement.die_with_parent(zygote_pid)
 

@@ -123,7 +123,7 @@ def _why_refused(pattern: str, costly_so_far: int) -> str | None:
         return f"there are more than {MAX_COSTLY_PATTERNS} patterns with several wildcards"
     try:
         pathspec.PathSpec.from_lines("gitignore", [pattern])
-    except Exception as error:  # the library raises errors of several families
+    except Exception as error:  # noqa: BLE001  (the library raises errors of several families)
         return f"it is not a valid pattern ({type(error).__name__})"
     return None
 

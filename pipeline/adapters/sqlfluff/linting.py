@@ -46,7 +46,7 @@ class Engine:
             return failure(Reason.OUT_OF_MEMORY, "SQLFluff ran out of memory on this file.")
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # a Rust panic is a BaseException
+        except BaseException as error:  # noqa: BLE001  (a Rust panic is a BaseException)
             return failure(Reason.ENGINE_ERROR, _sentence(error))
         finally:
             self._book.take()
@@ -113,7 +113,7 @@ def _render(prepared: Prepared, text: str, config: Any, encoding: str) -> Render
 
 def _describe(linted: LintedFile, source: str) -> dict[str, Any]:
     """Violations as ``LintedDir`` writes and orders them, statistics, and the lines around."""
-    found = [
+    found: list[dict[str, Any]] = [
         {**violation.to_dict(), "fixable": violation.fixable}
         for violation in linted.get_violations(filter_warning=False)
     ]

@@ -195,19 +195,18 @@ class LintPool:
         child.close()
 
     def _drop(self, child: Child, ended: Ended | None) -> Ended:
-        """The child is gone; how it ended, where that explains more."""
-        child.kill()
+        """The child is gone; how it ended, where nobody here ended it."""
         status = None
-        with contextlib.suppress(ZygoteGone, Transient):
-            if self._zygote is not None:
-                status = self._zygote.exit_status(child)
+        if ended is not None and ended.reason is None:
+            with contextlib.suppress(ZygoteGone, Transient):
+                if self._zygote is not None:
+                    status = self._zygote.exit_status(child)
+        child.kill()
         with self._changed:
             self._busy.discard(child)
         child.close()
-        if ended is None:
-            return Ended(Reason.CRASHED, "")
-        if ended.reason is not None:
-            return ended
+        if ended is None or ended.reason is not None:
+            return ended or Ended(Reason.CRASHED, "")
         if status is None:
             raise ZygoteGone  # both are gone: not the file's doing
         return conversation.explain(status, ended, self._memory_limit_bytes)

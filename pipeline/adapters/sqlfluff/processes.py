@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,6 @@ class Zygote:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._folder = tempfile.mkdtemp(prefix="quayline-lint-")
-        os.chmod(self._folder, 0o755)
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = control
         try:
@@ -117,6 +115,7 @@ class Zygote:
     def forget(self) -> None:
         """For a forked copy of the owner: the zygote is not ours."""
         self._control.close()
+        self._process.returncode = 0  # it is not our child to wait for
 
     @property
     def pid(self) -> int:
@@ -170,6 +169,7 @@ def _environment(folder: str) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(dict.fromkeys([*paths, home])),
         "PYTHONHASHSEED": "0",  # LT07 walks a set
         "PYTHONUTF8": "1",
+        "SQLFLUFF_RS_NATIVE_AST": "1",
     }
 
 
@@ -179,13 +179,3 @@ def _open_handle(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
         return None
-
-
-def wait_until_ended(child: Child, timeout_s: float) -> None:
-    """Returns when the child's end of the socket is closed, or after ``timeout_s``."""
-    give_up_at = time.monotonic() + timeout_s
-    with contextlib.suppress(OSError):
-        while (left_s := give_up_at - time.monotonic()) > 0:
-            ready, _, _ = select.select([child.connection], [], [], left_s)
-            if ready and not child.connection.recv(1 << 16):
-                return

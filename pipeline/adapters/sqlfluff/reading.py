@@ -80,7 +80,7 @@ def _read_ini(text: str) -> Nested:
     if _BLANK_RUN.search(text):
         raise Unreadable("has a line with thousands of blanks")
     parser = configparser.ConfigParser(delimiters="=", interpolation=None)
-    parser.optionxform = lambda optionstr: optionstr  # type: ignore[assignment]
+    parser.optionxform = lambda optionstr: optionstr  # type: ignore[method-assign]
     try:
         parser.read_string(text)
     except configparser.Error as error:

@@ -25,7 +25,7 @@ MAX_MESSAGE_BYTES = 64 * 1024
 OWNER_CHECK_S = 0.5
 REAP_TIMEOUT_S = 5.0
 # Collect rarely: linting makes many objects and little garbage in cycles. (Never switched off.)
-GC_THRESHOLDS = (100_000, 50, 50)
+GC_THRESHOLDS = (200_000, 50, 50)
 
 
 def main(arguments: list[str]) -> None:
