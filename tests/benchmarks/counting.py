@@ -1,8 +1,8 @@
-"""Counts what a process says to PostgreSQL and RabbitMQ; loaded by workers as one more module.
+"""Counts what a process says to PostgreSQL and RabbitMQ.
 
-``dramatiq tests.benchmarks.counting …``: every statement (BEGIN and COMMIT too) and every message
+``dramatiq tests.benchmarks.counting`` is the trivial kind's workers, counted: every statement (BEGIN and COMMIT too) and every message
 is counted with the time it took; a worker that ends writes its counts into
-``QUAYLINE_BENCH_COUNTS``.
+``BENCH_COUNTS_FOLDER``.
 """
 
 import json
@@ -16,6 +16,7 @@ import dramatiq
 import psycopg
 
 from pipeline import broker
+from tests.support.trivial import actors
 
 FOLDER = "BENCH_COUNTS_FOLDER"
 
@@ -34,6 +35,7 @@ class Counts:
 
 
 counts = Counts()
+assert actors
 
 
 def install() -> None:

@@ -12,7 +12,7 @@ from pipeline.core.kinds import register
 from tests.benchmarks import counting
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.registry import Plan
-from tests.benchmarks.service import Service, service, wait_for_consumers
+from tests.benchmarks.service import Service, service, used
 from tests.support import trivial
 
 ACTORS = "tests.support.trivial.actors"
@@ -26,8 +26,7 @@ def run(plan: Plan) -> list[Figure]:
     register(trivial.KIND)
     sizes = SIZES[:2] if plan.quick else (*SIZES, BIG) if plan.big else SIZES
     with service(plan.folder) as running:
-        running.work([ACTORS], processes=plan.processes)
-        wait_for_consumers(running, trivial.KIND.work_queue, plan.processes)
+        running.work(ACTORS, processes=plan.processes)
         _timed(running, 200)
         figures = [_figure(running, size, plan) for size in sizes]
     said = _said(plan, sizes[-1] if not plan.big else SIZES[-1])
@@ -69,13 +68,12 @@ def _timed(running: Service, size: int) -> dict[str, float]:
         time.sleep(POLL_S)
     whole = time.perf_counter() - began
     assert (job.state, job.done) == ("succeeded", size), (job.state, job.done, job.message)
-    used = {role: each - cpu.get(role, 0.0) for role, each in running.cpu_s().items()}
     return {
         "all": whole,
         "submitted": submitted,
         "planned": (job.planned_at - job.created_at).total_seconds(),
         "closed": (job.finished_at - job.created_at).total_seconds(),
-        **{f"cpu {role}": seconds for role, seconds in used.items()},
+        **{f"cpu {role}": seconds for role, seconds in used(cpu, running.cpu_s()).items()},
     }
 
 
@@ -85,10 +83,9 @@ def _said(plan: Plan, size: int) -> Figure:
     folder.mkdir()
     with service(plan.folder) as running:
         running.environment[counting.FOLDER] = str(folder)
-        process = running.work([ACTORS, "tests.benchmarks.counting"], processes=plan.processes)
-        wait_for_consumers(running, trivial.KIND.work_queue, plan.processes)
+        worker = running.work("tests.benchmarks.counting", processes=plan.processes)
         taken = _timed(running, size)
-        running.stop(process)
+        running.stop(worker)
     said = counting.collect(folder)
     (plan.folder / "rollup-said.txt").write_text(_listing(said, size))
     _remove(folder)

@@ -3,13 +3,10 @@
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
-import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +17,11 @@ import psutil
 
 from pipeline.producer import Client
 from pipeline.settings import Settings
+from pipeline.store import database
 from tests.support.services import broker_url, own_database
+from tests.support.workers import STOP_S, Process, Worker, environment, scheduler
 
-STOP_S = 30.0
-READY_S = 60.0
+QUEUES = ("trivial_plan", "trivial_work", "zip_processing", "sql_analysis", "monitoring")
 
 
 @dataclass
@@ -34,48 +32,57 @@ class Service:
     settings: Settings
     folder: Path
     environment: dict[str, str]
-    processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
 
-    def work(
-        self, modules: Sequence[str] = ("actors",), *, processes: int = 2, threads: int = 8
-    ) -> "subprocess.Popen[bytes]":
-        """Start ``dramatiq`` with these modules; it writes to ``workers.log`` in the folder."""
-        command = [sys.executable, "-m", "dramatiq", *modules]
-        return self.start([*command, "-p", str(processes), "-t", str(threads)])
+    def work(self, module: str = "actors", **told: Any) -> Worker:
+        """Start ``dramatiq MODULE -p 2 -t 8`` (or as told); every process takes messages then."""
+        name = f"workers-{len(self.processes)}"
+        worker = Worker(
+            name,
+            self.environment,
+            self.folder,
+            module=module,
+            **{"processes": 2, "threads": 8} | told,
+        )
+        self.processes.append(worker.start())
+        try:
+            return worker.ready()
+        except AssertionError:
+            worker.show()
+            raise
 
-    def schedule(self) -> "subprocess.Popen[bytes]":
+    def schedule(self) -> Process:
         """Start the scheduler process, which sweeps."""
-        return self.start([sys.executable, "-m", "schedules"])
-
-    def start(self, command: list[str]) -> "subprocess.Popen[bytes]":
-        """Start a process of the service; it ends with the service."""
-        with (self.folder / "workers.log").open("ab") as log:
-            process = subprocess.Popen(
-                command, env=self.environment, stdout=log, stderr=log, start_new_session=True
-            )
+        process = scheduler(self.environment, self.folder).start()
         self.processes.append(process)
         return process
 
-    def stop(self, process: "subprocess.Popen[bytes]") -> None:
-        """End the process and whatever is left of its session."""
+    def stop(self, process: Process) -> None:
+        """End the process, gently if it can be."""
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_S)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
         self.processes.remove(process)
+
+    def forget(self) -> None:
+        """Empty the database: the next job finds no result to reuse."""
+        with database.session():
+            database.execute("TRUNCATE jobs, tasks, events, results")
 
     def cpu_s(self) -> dict[str, float]:
         """Return the CPU seconds that our processes (and this one) took so far, by their role."""
         taken = {"producer": _cpu_s(psutil.Process())}
         for process in self.processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                root = psutil.Process(process.pid)
-                for each in [root, *root.children(recursive=True)]:
-                    role = _role(each)
-                    taken[role] = taken.get(role, 0.0) + _cpu_s(each)
+            for each in [psutil.Process(process.pid), *process.family()]:
+                role = _role(each)
+                taken[role] = taken.get(role, 0.0) + _cpu_s(each)
         return taken
+
+
+def used(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """Return the CPU seconds between two answers of ``cpu_s``."""
+    return {role: round(spent - before.get(role, 0.0), 3) for role, spent in after.items()}
 
 
 def _role(process: psutil.Process) -> str:
@@ -98,20 +105,14 @@ def service(folder: Path, **settings: Any) -> Iterator[Service]:
     """Yield a service on RabbitMQ and PostgreSQL with no worker yet; nothing of it is left behind."""
     folder.mkdir(parents=True, exist_ok=True)
     state = Path(tempfile.mkdtemp(prefix="state-", dir=folder))
-    with own_database() as database, own_queues() as broker:
-        told = {
-            "database_url": database,
-            "broker_url": broker,
-            "state_dir": str(state),
-            "log_level": "warning",
-            **settings,
-        }
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("QUAYLINE_")},
-            **{f"QUAYLINE_{key.upper()}": str(value) for key, value in told.items()},
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-        }
-        running = Service(Client(Settings(**told)), Settings(**told), state, environment)
+    with own_database() as database_url, own_queues() as queues:
+        told = Settings(
+            database_url=database_url,
+            broker_url=queues,
+            state_dir=state,
+            **{"log_level": "info", **settings},
+        )
+        running = Service(Client(told), told, state, environment(told))
         try:
             yield running
         finally:
@@ -147,22 +148,7 @@ def _control(*words: str) -> bool:
 
 
 def _empty(url: str) -> None:
-    queues = ("trivial_plan", "trivial_work", "zip_processing", "sql_analysis", "monitoring")
-    for queue in queues:
+    for queue in QUEUES:
         with pika.BlockingConnection(pika.URLParameters(url)) as connection:
             with contextlib.suppress(pika.exceptions.ChannelClosedByBroker):
                 connection.channel().queue_purge(queue)
-
-
-def wait_for_consumers(service: Service, queue: str, count: int) -> None:
-    """Return once so many workers listen to the queue."""
-    give_up_at = time.monotonic() + READY_S
-    while time.monotonic() < give_up_at:
-        with pika.BlockingConnection(pika.URLParameters(service.settings.broker_url)) as connection:
-            with contextlib.suppress(pika.exceptions.ChannelClosedByBroker):
-                declared = connection.channel().queue_declare(queue, passive=True)
-                if declared.method.consumer_count >= count:
-                    return
-        time.sleep(0.1)
-    log = (service.folder / "workers.log").read_text()[-4000:]
-    raise TimeoutError(f"No {count} workers listen to {queue}:\n{log}")

@@ -1,0 +1,134 @@
+"""A whole archive, nothing known of it: submitted, expanded, linted, rolled up, reported.
+
+Ours is RabbitMQ, PostgreSQL and two worker processes; the peer is SQLFluff's own command on the
+extracted folder with two processes, its results compared file by file with ours.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tests.benchmarks import sqlfluff_command
+from tests.benchmarks.corpus import Corpus, corpora
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.registry import Plan
+from tests.benchmarks.service import Service, service, used
+
+LIMIT_S = 3600.0
+RUST = "sqlfluff[rs] lint --processes 2"
+PYTHON = "sqlfluff lint --processes 2"
+
+#: One statement of each dialect that the children have not seen: loads the engine, warms nothing else.
+WARM_UP = {"warm.sql": b"SELECT 1 AS warm_up\n"}
+
+
+@dataclass
+class Ours:
+    """One run of ours: seconds, where they went, and the records of the JSON report."""
+
+    seconds: float
+    parts: dict[str, float]
+    cpu_s: dict[str, float]
+    records: list[dict[str, Any]] = field(repr=False, default_factory=list)
+
+
+def run(plan: Plan) -> list[Figure]:
+    """Return the figures of each corpus: children cold, children warm, both parsers, the embedded one."""
+    found = corpora(plan.folder / "corpus", own=plan.corpus, quick=plan.quick)
+    return [figure for corpus in found for figure in _corpus(corpus, plan)]
+
+
+def _corpus(corpus: Corpus, plan: Plan) -> list[Figure]:
+    pairs: list[tuple[Ours, sqlfluff_command.Run]] = []
+    with service(plan.folder) as running:
+        running.schedule()
+        running.work(processes=plan.processes)
+        first = lint(running, corpus)
+        for _ in range(plan.pairs):
+            running.forget()
+            ours = lint(running, corpus)
+            pairs.append((ours, sqlfluff_command.run(corpus, plan.folder)))
+        running.forget()
+        python = (lint(running, corpus), sqlfluff_command.run(corpus, plan.folder, rust=False))
+    embedded = [
+        (_embedded(corpus, plan), sqlfluff_command.run(corpus, plan.folder).seconds)
+        for _ in range(plan.pairs)
+    ]
+    figures = [
+        _figure(f"cold {corpus.name}", RUST, corpus, pairs),
+        _figure(
+            f"cold {corpus.name}: children not started yet", RUST, corpus, [(first, pairs[0][1])]
+        ),
+        _figure(f"cold {corpus.name}: Python parser", PYTHON, corpus, [python]),
+    ]
+    told = Figure.of_pairs(f"cold {corpus.name}: quayline lint", corpus.files, RUST, embedded)
+    return [*figures, told]
+
+
+def lint(running: Service, corpus: Corpus, **told: Any) -> Ours:
+    """Run one job to its finished end, reports included."""
+    before = running.cpu_s()
+    began = time.perf_counter()
+    job = running.client.lint(corpus.archive, **told)
+    submitted = time.perf_counter() - began
+    job.wait(LIMIT_S, poll_s=0.02)
+    seconds = time.perf_counter() - began
+    cpu = used(before, running.cpu_s())
+    row = job.info()
+    parts = {
+        "submit_s": submitted,
+        "plan_s": (row["planned_at"] - row["created_at"]).total_seconds(),
+        "work_s": (row["finished_at"] - row["created_at"]).total_seconds(),
+        "reports_s": (row["finalized_at"] - row["finished_at"]).total_seconds(),
+    }
+    records = json.loads(job.report("json"))["files"]
+    return Ours(seconds, {name: round(each, 3) for name, each in parts.items()}, cpu, records)
+
+
+def _figure(
+    name: str, peer: str, corpus: Corpus, pairs: list[tuple[Ours, sqlfluff_command.Run]]
+) -> Figure:
+    differ = sqlfluff_command.differing(pairs[-1][0].records, pairs[-1][1].records)
+    seconds = [(ours.seconds, theirs.seconds) for ours, theirs in pairs]
+    told = pairs[-1][0]
+    busy = told.cpu_s.get("lint", 0.0)
+    detail = {
+        **told.parts,
+        "bytes": corpus.size_bytes,
+        "files_per_s": round(corpus.files / median(ours for ours, _ in seconds), 1),
+        "cpu_lint_s": busy,
+        "cpu_workers_s": told.cpu_s.get("worker", 0.0),
+        "cpu_peer_s": round(pairs[-1][1].cpu_s, 1),
+        "lint_share_of_cores": round(busy / told.seconds / (os.cpu_count() or 1), 3),
+        "differing_files": len(differ),
+    }
+    if differ:
+        print(f"{name}: differing: {', '.join(differ[:20])}", file=sys.stderr)
+    return Figure.of_pairs(name, corpus.files, peer, seconds, **detail)
+
+
+def _embedded(corpus: Corpus, plan: Plan) -> float:
+    """Return the seconds of the whole embedded command, from nothing to its report."""
+    with tempfile.TemporaryDirectory(dir=plan.folder) as state:
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("QUAYLINE_")},
+            "QUAYLINE_STATE_DIR": state,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        }
+        command = [sys.executable, "-m", "pipeline.cli", "lint", str(corpus.archive)]
+        command += ["--format", "json", "-o", str(Path(state, "report.json")), "--fail-on", "none"]
+        began = time.perf_counter()
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=LIMIT_S)
+        seconds = time.perf_counter() - began
+        if done.returncode:
+            raise RuntimeError(
+                f"quayline lint ended with {done.returncode}: {done.stderr[-2000:]!r}"
+            )
+        return seconds
