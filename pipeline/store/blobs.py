@@ -144,8 +144,17 @@ def _pieces(content: bytes | BinaryIO) -> Iterator[bytes]:
     if isinstance(content, bytes):
         yield content
         return
-    while piece := content.read(CHUNK):
+    while piece := _next_piece(content):
         yield piece
+
+
+def _next_piece(content: BinaryIO) -> bytes:
+    try:
+        return content.read(CHUNK)
+    except OSError as error:
+        raise Refused(
+            f"The source could not be read to its end: {error}.", reason=Reason.TRUNCATED
+        ) from error
 
 
 @contextmanager
