@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.cli.faults import note
@@ -11,6 +12,29 @@ if TYPE_CHECKING:
 
 #: Plain lines: one when so much more is done, but not sooner than this; and a sign of life.
 STEP, SOONEST_S, LATEST_S = 0.10, 2.0, 30.0
+
+
+#: The speed shown is that of the last so many seconds: starting up says nothing of the rest.
+WINDOW_S = 15.0
+
+
+class Pace:
+    """The speed of late, and the time left at that speed; reused results do not count."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def see(self, progress: "Progress") -> tuple[float, float | None]:
+        """Return files per second and the seconds left, None when unknown."""
+        now, linted = time.monotonic(), progress.done - progress.reused
+        self._seen.append((now, linted))
+        while now - self._seen[0][0] > WINDOW_S:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        rate = (linted - before) / (now - since) if now - since >= 1.0 else progress.rate_per_s
+        left = progress.total - progress.done
+        known = rate > 0 and left > 0 and progress.planned
+        return rate, left / rate if known else None
 
 
 class Display(Protocol):
@@ -46,8 +70,10 @@ class PlainLines:
         self._title = title
         self._told_at = time.monotonic()
         self._told = (0.0, "")
+        self._pace = Pace()
 
     def show(self, progress: "Progress") -> None:
+        rate, left_s = self._pace.see(progress)
         share = progress.done / progress.total if progress.total and progress.planned else 0.0
         since = time.monotonic() - self._told_at
         moved = share - self._told[0] >= STEP or progress.stage != self._told[1]
@@ -55,10 +81,9 @@ class PlainLines:
             return
         self._told_at, self._told = time.monotonic(), (share, progress.stage)
         percent = f" ({share:.0%})" if progress.planned else ""
-        note(
-            f"{self._title}: {progress.done}/{progress.total} files{percent},"
-            f" {told_rate(progress)}, {progress.stage}{told_eta(progress, ', ', ' left')}"
-        )
+        told = [f"{progress.done}/{progress.total} files{percent}", told_rate(rate)]
+        told += [progress.stage, told_left(left_s)]
+        note(f"{self._title}: {', '.join(part for part in told if part)}")
 
     def say(self, text: str) -> None:
         note(text)
@@ -85,20 +110,22 @@ class LiveBar:
             transient=True,
             refresh_per_second=10,
         )
+        self._pace = Pace()
         self._task = self._bar.add_task(
             escaped(title), total=None, files="", rate="", note="queued"
         )
         self._bar.start()
 
     def show(self, progress: "Progress") -> None:
+        rate, left_s = self._pace.see(progress)
         planned = progress.planned and progress.total
         self._bar.update(
             self._task,
             total=progress.total if planned else None,
             completed=progress.done,
             files=f"{progress.done}/{progress.total}{'' if progress.planned else '+'} files",
-            rate=told_rate(progress),
-            note=escaped(told_eta(progress, "", " left") or progress.stage),
+            rate=told_rate(rate),
+            note=escaped(told_left(left_s) or progress.stage),
         )
 
     def say(self, text: str) -> None:
@@ -120,16 +147,14 @@ def display_for(title: str, *, quiet: bool) -> Display:
     return PlainLines(title)
 
 
-def told_rate(progress: "Progress") -> str:
-    """Return the speed in files per second."""
-    return f"{progress.rate_per_s:.1f} files/s" if progress.rate_per_s else ""
+def told_rate(rate_per_s: float) -> str:
+    """Return the speed, ``""`` while there is none."""
+    return f"{rate_per_s:.1f} files/s" if rate_per_s > 0 else ""
 
 
-def told_eta(progress: "Progress", before: str, after: str) -> str:
-    """Return the time left, ``""`` when it is not known or nothing is left."""
-    if progress.eta_s is None or progress.done >= progress.total:
-        return ""
-    return f"{before}{told_duration(progress.eta_s)}{after}"
+def told_left(seconds: float | None) -> str:
+    """Return the time left, ``""`` when it is not known."""
+    return "" if seconds is None else f"{told_duration(seconds)} left"
 
 
 def told_duration(seconds: float) -> str:

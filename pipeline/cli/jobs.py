@@ -88,8 +88,8 @@ def show(
         moved = f"{event['from_state'] or '·'} → {event['to_state']}"
         what = event["subject"]
         if event.get("tasks"):
-            tasks = event["tasks"]
-            what = f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}"
+            count = sum(last - first + 1 for first, last in event["tasks"])
+            what = f"{count} task{'s' if count != 1 else ''}"
         why = " ".join(str(each) for each in (event["reason"], event["message"]) if each)
         typer.echo(f"{at}  {what:10} {moved:22} {event['actor']}  {why}".rstrip())
 

@@ -8,6 +8,7 @@ RED, GREEN, YELLOW, BLUE = b"\x1b[31m", b"\x1b[32m", b"\x1b[33m", b"\x1b[34m"
 
 _FILE = re.compile(rb"^(== \[.*\]) (FAIL|PASS|ERROR|SKIPPED)$", re.DOTALL)
 _VIOLATION = re.compile(rb"^(L: *\d+ \| P: *\d+ \| )( *\S+)( \| )(.*?)( \[[\w.]+\])?$", re.DOTALL)
+_REST = re.compile(rb"^( {23}\| )(.*?)(\[[\w.]+\])?$", re.DOTALL)
 _GATE = re.compile(rb"^(Gate \(.*\): )(FAILED|passed)(\.)$")
 _STATUS = {b"FAIL": RED, b"ERROR": RED, b"PASS": GREEN, b"SKIPPED": YELLOW}
 
@@ -37,6 +38,8 @@ def painted(line: bytes) -> bytes:
         colour = YELLOW if text.startswith(b"WARNING") else BLUE
         name = DIM + rule + RESET if rule else b""
         return DIM + place + RESET + colour + code + RESET + DIM + bar + RESET + text + name
+    if found := _REST.match(line):
+        return DIM + found[1] + RESET + found[2] + (DIM + found[3] + RESET if found[3] else b"")
     if found := _FILE.match(line):
         return BOLD + found[1] + RESET + b" " + BOLD + _STATUS[found[2]] + found[2] + RESET
     if found := _GATE.match(line):
