@@ -25,9 +25,6 @@ LIMIT_S = 3600.0
 RUST = "sqlfluff[rs] lint --processes 2"
 PYTHON = "sqlfluff lint --processes 2"
 
-#: One statement of each dialect that the children have not seen: loads the engine, warms nothing else.
-WARM_UP = {"warm.sql": b"SELECT 1 AS warm_up\n"}
-
 
 @dataclass
 class Ours:
@@ -40,7 +37,7 @@ class Ours:
 
 
 def run(plan: Plan) -> list[Figure]:
-    """Return the figures of each corpus: children cold, children warm, both parsers, the embedded one."""
+    """Return each corpus's figures: children cold and warm, both parsers, the embedded command."""
     found = corpora(plan.folder / "corpus", own=plan.corpus, quick=plan.quick)
     return [figure for corpus in found for figure in _corpus(corpus, plan)]
 
@@ -64,7 +61,7 @@ def _corpus(corpus: Corpus, plan: Plan) -> list[Figure]:
     figures = [
         _figure(f"cold {corpus.name}", RUST, corpus, pairs),
         _figure(
-            f"cold {corpus.name}: children not started yet", RUST, corpus, [(first, pairs[0][1])]
+            f"cold {corpus.name}: first job of its workers", RUST, corpus, [(first, pairs[0][1])]
         ),
         _figure(f"cold {corpus.name}: Python parser", PYTHON, corpus, [python]),
     ]
@@ -95,7 +92,7 @@ def lint(running: Service, corpus: Corpus, **told: Any) -> Ours:
 def _figure(
     name: str, peer: str, corpus: Corpus, pairs: list[tuple[Ours, sqlfluff_command.Run]]
 ) -> Figure:
-    differ = sqlfluff_command.differing(pairs[-1][0].records, pairs[-1][1].records)
+    differ, licensed = sqlfluff_command.differing(pairs[-1][0].records, pairs[-1][1].records)
     seconds = [(ours.seconds, theirs.seconds) for ours, theirs in pairs]
     told = pairs[-1][0]
     busy = told.cpu_s.get("lint", 0.0)
@@ -108,6 +105,7 @@ def _figure(
         "cpu_peer_s": round(pairs[-1][1].cpu_s, 1),
         "lint_share_of_cores": round(busy / told.seconds / (os.cpu_count() or 1), 3),
         "differing_files": len(differ),
+        "other_place_of_LT07": len(licensed),
     }
     if differ:
         print(f"{name}: differing: {', '.join(differ[:20])}", file=sys.stderr)
@@ -128,7 +126,5 @@ def _embedded(corpus: Corpus, plan: Plan) -> float:
         done = subprocess.run(command, env=environment, capture_output=True, timeout=LIMIT_S)
         seconds = time.perf_counter() - began
         if done.returncode:
-            raise RuntimeError(
-                f"quayline lint ended with {done.returncode}: {done.stderr[-2000:]!r}"
-            )
+            raise RuntimeError(f"quayline lint: {done.returncode}, {done.stderr[-2000:]!r}")
         return seconds

@@ -14,7 +14,7 @@ from tests.support.services import database_url
 
 
 def conditions(folder: Path) -> dict[str, Any]:
-    """Return cores, load averages, the median latency of fsync here and of a commit in PostgreSQL."""
+    """Return cores, load, and the median latency of fsync here and of a commit in PostgreSQL."""
     return {
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),

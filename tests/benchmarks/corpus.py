@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 #: Distribution, version, and the dialect of what its path does not say.
 DISTRIBUTIONS = (
@@ -39,7 +39,7 @@ FORM = "1"
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The same files twice: extracted for SQLFluff's command, and as the archive that ours takes."""
+    """The same files twice: extracted for SQLFluff's command, and as the archive for ours."""
 
     name: str
     folder: Path
@@ -49,7 +49,7 @@ class Corpus:
 
 
 def corpora(folder: Path, *, own: Path | None = None, quick: bool = False) -> list[Corpus]:
-    """Return the mixed corpus and the one of few big files, made if they are not there; or your own."""
+    """Return the mixed corpus and the one of few big files, made when missing; or your own."""
     if own is not None:
         return [_pack(f"own-{own.name}", own.resolve(), folder)]
     mixed, big = folder / f"mixed-{FORM}", folder / f"big-{FORM}"
@@ -142,5 +142,5 @@ def _write(target: Path, files: Iterable[tuple[Path, str]]) -> None:
 
 
 def _name(path: Path) -> str:
-    parts = [part for part in PurePosixPath(path).parts if part not in ("snapshots", "tests")]
+    parts = [part for part in path.parts if part not in ("snapshots", "tests")]
     return re.sub(r"[^A-Za-z0-9_.-]", "_", "-".join(parts[-4:]))[-180:]

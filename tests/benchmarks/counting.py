@@ -1,8 +1,8 @@
 """Counts what a process says to PostgreSQL and RabbitMQ.
 
-``dramatiq tests.benchmarks.counting`` is the trivial kind's workers, counted: every statement (BEGIN and COMMIT too) and every message
-is counted with the time it took; a worker that ends writes its counts into
-``BENCH_COUNTS_FOLDER``.
+``dramatiq tests.benchmarks.counting`` is the trivial kind's workers, counted: every statement
+(BEGIN and COMMIT too) and every message with the time it took. A worker that ends writes its counts
+into ``BENCH_COUNTS_FOLDER``.
 """
 
 import json

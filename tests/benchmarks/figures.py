@@ -41,7 +41,7 @@ class Figure:
 
 
 def keep(folder: Path, conditions: dict[str, Any], figures: list[Figure]) -> str:
-    """Write ``results.json`` and ``results.md``; figures of benches not run now stay. Returns the table.
+    """Write ``results.json`` and ``results.md``, what was not run as it was; return the table.
 
     The JSON is a list of {name, n, ours_s, peer, peer_s, ratio, detail, conditions}.
     """

@@ -22,7 +22,7 @@ LIMIT_S = 300.0
 
 
 def run(plan: Plan) -> list[Figure]:
-    """Return one figure per size, from submit to the job's finished end, and what it said per task."""
+    """Return a figure per size, from submit to the finished end, and what was said per task."""
     register(trivial.KIND)
     sizes = SIZES[:2] if plan.quick else (*SIZES, BIG) if plan.big else SIZES
     with service(plan.folder) as running:

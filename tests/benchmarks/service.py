@@ -1,4 +1,4 @@
-"""A Quayline of a bench's own: a fresh database, queues nobody else reads, real worker processes."""
+"""A Quayline of a bench's own: a fresh database, queues of its own, real worker processes."""
 
 import contextlib
 import os
@@ -102,7 +102,7 @@ def _cpu_s(process: psutil.Process) -> float:
 
 @contextlib.contextmanager
 def service(folder: Path, **settings: Any) -> Iterator[Service]:
-    """Yield a service on RabbitMQ and PostgreSQL with no worker yet; nothing of it is left behind."""
+    """Yield a service on RabbitMQ and PostgreSQL with no worker yet; nothing of it stays."""
     folder.mkdir(parents=True, exist_ok=True)
     state = Path(tempfile.mkdtemp(prefix="state-", dir=folder))
     with own_database() as database_url, own_queues() as queues:
@@ -124,7 +124,7 @@ def service(folder: Path, **settings: Any) -> Iterator[Service]:
 
 @contextlib.contextmanager
 def own_queues() -> Iterator[str]:
-    """Yield the URL of a virtual host of our own, where we may make one; else the tests' own, emptied."""
+    """Yield the URL of a virtual host of our own, if we may make one; else the tests', emptied."""
     name = f"quayline-bench-{uuid.uuid4().hex[:8]}"
     user = urlsplit(broker_url()).username or "guest"
     made = _control("add_vhost", name) and _control(
@@ -149,6 +149,8 @@ def _control(*words: str) -> bool:
 
 def _empty(url: str) -> None:
     for queue in QUEUES:
-        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-            with contextlib.suppress(pika.exceptions.ChannelClosedByBroker):
-                connection.channel().queue_purge(queue)
+        with (
+            contextlib.suppress(pika.exceptions.ChannelClosedByBroker),
+            pika.BlockingConnection(pika.URLParameters(url)) as connection,
+        ):
+            connection.channel().queue_purge(queue)
