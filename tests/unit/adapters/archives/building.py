@@ -7,12 +7,16 @@ import tarfile
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 UTF8 = 0x800
 DESCRIPTOR = 0x8
 ENCRYPTED = 0x1
 STORED, DEFLATED = 0, 8
 _U16, _U32 = 0xFFFF, 0xFFFFFFFF
+
+#: ``tarfile``'s USTAR_FORMAT, GNU_FORMAT and PAX_FORMAT.
+TarFormat: TypeAlias = Literal[0, 1, 2]
 
 
 def deflated(data: bytes) -> bytes:
@@ -56,6 +60,10 @@ class Zipped:
         self.packed_size = len(self.packed) if self.packed_size is None else self.packed_size
 
     def local(self) -> bytes:
+        assert isinstance(self.name, bytes)
+        assert self.packed is not None
+        assert self.packed_size is not None
+        assert self.size is not None
         name = self.name if self.local_name is None else self.local_name
         flags = self.flags if self.local_flags is None else self.local_flags
         method = self.method if self.local_method is None else self.local_method
@@ -70,6 +78,7 @@ class Zipped:
         return head + name + self.local_extra + self.packed + tail
 
     def central(self, offset: int) -> bytes:
+        assert isinstance(self.name, bytes)
         offset = offset if self.offset is None else self.offset
         sizes, extra = (self.packed_size, self.size, offset), self.extra
         if self.zip64:
@@ -194,7 +203,7 @@ END_OF_TAR = bytes(1024)
 
 
 def tar_blocks(
-    entries: Iterable[Tarred | str], kind: int = tarfile.PAX_FORMAT, encoding: str = "utf-8"
+    entries: Iterable[Tarred | str], kind: TarFormat = tarfile.PAX_FORMAT, encoding: str = "utf-8"
 ) -> bytes:
     """Headers and contents without the end mark."""
     out = io.BytesIO()
@@ -207,7 +216,7 @@ def tar_blocks(
 
 
 def tar_of(
-    *entries: Tarred | str, kind: int = tarfile.PAX_FORMAT, encoding: str = "utf-8"
+    *entries: Tarred | str, kind: TarFormat = tarfile.PAX_FORMAT, encoding: str = "utf-8"
 ) -> bytes:
     return tar_blocks(entries, kind, encoding) + END_OF_TAR
 

@@ -5,11 +5,13 @@ refused, or for every member name (as shown) why that entry is, None for an entr
 """
 
 import io
+import operator
 import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from pipeline.adapters.archives import ArchiveLimits
 from pipeline.states import Reason
@@ -261,7 +263,7 @@ ZIP_WHOLES = [
         limits=ArchiveLimits(max_total_bytes=95),
     ),
     *(
-        _refused(f"packed by {name}", lambda magic=magic: magic + bytes(600), Reason.UNSUPPORTED)
+        _refused(f"packed by {name}", partial(operator.add, magic, bytes(600)), Reason.UNSUPPORTED)
         for name, magic in (
             *(("7z", b"7z\xbc\xaf\x27\x1c"), ("rar", b"Rar!\x1a\x07\x01\x00")),
             *(("bzip2", b"BZh91AY&SY"), ("xz", b"\xfd7zXZ\x00"), ("zstd", b"\x28\xb5\x2f\xfd")),
@@ -281,7 +283,7 @@ def _zapped(magic: bytes) -> bytes:
 def _by_zipfile(force_zip64: bool = False, streamed: bool = False) -> bytes:
     out = io.BytesIO()
     target = _Unseekable(out) if streamed else out
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in (GOOD, "x.sql"):
             with archive.open(name, "w", force_zip64=force_zip64) as entry:
                 entry.write(SELECT)
@@ -294,6 +296,7 @@ class _Unseekable:
     def __init__(self, out: io.BytesIO) -> None:
         self.write = out.write
         self.flush = out.flush
+        self.close = out.close
 
 
 def _healthy(id_: str, build: Callable[[], bytes], *names: str) -> Case:
@@ -575,12 +578,17 @@ HEALTHY_TARS = [
     ),
 ]
 
+
+def _gzipped(case: Case) -> bytes:
+    return b.gzipped(case.build())
+
+
 TAR_CASES = [
     *TAR_ENTRIES,
     *(
         Case(
             f"{case.id} in gzip",
-            lambda case=case: b.gzipped(case.build()),
+            partial(_gzipped, case),
             *(case.whole, case.entries, case.limits),
         )
         for case in TAR_ENTRIES

@@ -31,13 +31,15 @@ def mutations(count: int) -> None:
 
 def archive(kind: str, count: int) -> None:
     """Makes an archive of ``count`` files and reads it in another process."""
-    with tempfile.NamedTemporaryFile() as file:
-        if kind == "zip":
-            file.write(many_zipped(count))
-        else:
-            write_bundle(file, ((f"d{i % 500}/q{i}.sql", b"select %d\n" % i) for i in range(count)))
-        file.flush()
-        subprocess.run([sys.executable, "-m", __spec__.name, "read", file.name], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "archive")
+        with path.open("wb") as file:
+            if kind == "zip":
+                file.write(many_zipped(count))
+            else:
+                names = ((i, f"d{i % 500}/q{i}.sql") for i in range(count))
+                write_bundle(file, ((name, b"select %d\n" % i) for i, name in names))
+        subprocess.run([sys.executable, "-m", __spec__.name, "read", str(path)], check=True)
 
 
 def read(path: str) -> None:
@@ -59,7 +61,7 @@ def _say(*what: object) -> None:
     # Not getrusage: its peak outlives exec and would be the parent's.
     status = Path("/proc/self/status").read_text()
     peak_mib = int(status.partition("VmHWM:")[2].split()[0]) // 1024
-    print(*what, f"(peak {peak_mib} MiB)", flush=True)  # noqa: T201
+    print(*what, f"(peak {peak_mib} MiB)", flush=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,12 @@ def bundled(*files: tuple[str, Path | bytes]) -> bytes:
 def test_a_bundle_gives_back_what_was_put_in(tmp_path: Path) -> None:
     path = tmp_path / "f.sql"
     path.write_bytes(b"select 1\n" * 20_000)
-    files = [("a.sql", b"one"), (LONG, b""), ("报表.sql", b"x" * 512), ("f.sql", path)]
+    files: list[tuple[str, Path | bytes]] = [
+        ("a.sql", b"one"),
+        (LONG, b""),
+        ("报表.sql", b"x" * 512),
+        ("f.sql", path),
+    ]
     members = [(m.name, m.read()) for m in open_archive(io.BytesIO(bundled(*files)))]
     assert members == [*files[:3], ("f.sql", path.read_bytes())]
 
