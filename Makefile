@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Extra arguments for pytest: make test ARGS='-k cancel -x'
 ARGS ?=
+# One benchmark alone: make bench BENCH=rollup (rollup, cold, warm, first, rss)
+BENCH ?=
 
 # pip keeps its cache where PIP_CACHE_DIR says, so a CI can carry it from run to run.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -77,7 +79,8 @@ run: $(VENV)/.demo ## Everything in one process on the embedded default
 .PHONY: bench
 bench: services ## Measure our path against `sqlfluff lint`; tables go to build/bench
 	@mkdir -p build/bench
-	@. build/services.env && $(BIN)/python -m tests.benchmarks --out build/bench $(ARGS)
+	@. build/services.env && $(BIN)/python -m tests.benchmarks --out build/bench \
+	    $(if $(BENCH),--bench $(BENCH)) $(ARGS)
 
 .PHONY: chaos
 chaos: services ## Kill and restart processes in mid-job; nothing may be lost or doubled
