@@ -20,6 +20,12 @@ from tests.support.workers import Process, Worker, environment, scheduler
 
 TRIVIAL = "tests.support.trivial.actors"
 
+#: Every queue that a test of ours may have filled.
+QUEUES = (
+    *("monitoring", "zip_processing", "sql_analysis", "trivial_plan", "trivial_work"),
+    *("contract", "contract_other"),
+)
+
 
 @pytest.fixture(scope="session")
 def rabbit_node() -> Iterator[Rabbit]:
@@ -37,9 +43,9 @@ def postgres_cluster() -> Iterator[Postgres]:
 
 @pytest.fixture
 def vhost(rabbit_node: Rabbit) -> Iterator[str]:
-    """The URL of an empty virtual host on the private node."""
-    with rabbit_node.own_vhost(f"test-{uuid.uuid4().hex[:8]}") as url:
-        yield url
+    """The URL of the private node's virtual host, without the queues of the tests before."""
+    rabbit_node.delete_queues(QUEUES)
+    yield rabbit_node.url
 
 
 @pytest.fixture

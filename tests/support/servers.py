@@ -14,15 +14,16 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pika
 import psycopg
 import pytest
+from dramatiq.common import dq_name, xq_name
+from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 
 from tests.support.waiting import eventually
@@ -141,11 +142,7 @@ class Rabbit(Server):
     @property
     def url(self) -> str:
         """The address of the node's default virtual host."""
-        return self.url_of("/")
-
-    def url_of(self, vhost: str) -> str:
-        """Return the address of a virtual host."""
-        return f"amqp://guest:guest@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
 
     def control(self, *arguments: str) -> str:
         """Run ``rabbitmqctl`` on the node; return what it printed."""
@@ -161,15 +158,16 @@ class Rabbit(Server):
         assert done.returncode == 0, f"rabbitmqctl {arguments}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    @contextmanager
-    def own_vhost(self, name: str) -> Iterator[str]:
-        """Yield the address of an empty virtual host that is deleted afterwards."""
-        self.control("add_vhost", name)
-        try:
-            self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
-            yield self.url_of(name)
-        finally:
-            self.control("delete_vhost", name)
+    def channel(self) -> AbstractContextManager[BlockingChannel]:
+        """Open a channel to the node, for the block."""
+        return _channel(self.url)
+
+    def delete_queues(self, names: Iterable[str]) -> None:
+        """Delete the queues with their delay and dead-letter queues, whatever is in them."""
+        with self.channel() as channel:
+            for name in names:
+                for queue in (name, dq_name(name), xq_name(name)):
+                    channel.queue_delete(queue)
 
     @contextmanager
     def out_of_memory(self) -> Iterator[None]:
@@ -293,6 +291,15 @@ def own_postgres() -> Iterator[Postgres]:
             yield server
         finally:
             server.close()
+
+
+@contextmanager
+def _channel(url: str) -> Iterator[BlockingChannel]:
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    try:
+        yield connection.channel()
+    finally:
+        connection.close()
 
 
 def free_port() -> int:

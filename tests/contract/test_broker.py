@@ -1,0 +1,377 @@
+"""What a broker must do, on the in-memory stub and on RabbitMQ alike; then what only RabbitMQ can."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dramatiq
+import pytest
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.common import xq_name
+
+from pipeline import broker
+from pipeline.settings import Settings
+from tests.support.servers import Rabbit
+from tests.support.waiting import eventually
+
+TIMEOUT_S = 2.0
+
+
+@dataclass
+class Seam:
+    """A broker under test, and the ways to look behind it."""
+
+    broker: dramatiq.Broker
+    publish_raw: Callable[[str, bytes], None]
+    dead_letters: Callable[[str], int]
+    received: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def actor(self, **told: Any) -> None:
+        """Declare the actor ``note`` on the queue ``contract``; it notes its arguments."""
+
+        def note(*args: Any) -> None:
+            self.received.append(args)
+
+        told = {"queue_name": "contract", **told}
+        dramatiq.actor(note, actor_name="note", broker=self.broker, **told)
+
+    @contextmanager
+    def working(self, threads: int = 2) -> Iterator[None]:
+        """Work on the queues inside the block."""
+        worker = dramatiq.Worker(self.broker, worker_threads=threads, worker_timeout=100)
+        worker.start()
+        try:
+            yield
+        finally:
+            worker.stop(timeout=10_000)
+
+
+def settings_of(url: str, folder: Path, **told: Any) -> Settings:
+    told = {"broker_timeout_s": TIMEOUT_S, **told}
+    return Settings(state_dir=folder, broker_url=url, **told)
+
+
+@pytest.fixture
+def use() -> Iterator[Callable[[Settings], dramatiq.Broker]]:
+    """Make a broker of settings this process's own until the test ends."""
+
+    def make(settings: Settings) -> dramatiq.Broker:
+        broker.use_broker(broker.make_broker(settings))
+        return broker.current_broker()
+
+    yield make
+    broker.current_broker().close()
+    broker.use_broker(None)
+
+
+@pytest.fixture(params=["stub", "rabbitmq"])
+def seam(request: pytest.FixtureRequest, tmp_path: Path, use: Any) -> Seam:
+    """Each broker in turn, empty."""
+    if request.param == "stub":
+        return stub_seam(use(settings_of("memory://", tmp_path)))
+    node: Rabbit = request.getfixturevalue("rabbit_node")
+    return rabbit_seam(use(settings_of(request.getfixturevalue("vhost"), tmp_path)), node)
+
+
+def stub_seam(made: StubBroker) -> Seam:
+    return Seam(
+        made,
+        lambda queue, body: made.queues[queue].put(body),
+        lambda queue: len(made.dead_letters_by_queue[queue]),
+    )
+
+
+def rabbit_seam(made: dramatiq.Broker, node: Rabbit) -> Seam:
+    def publish(queue: str, body: bytes) -> None:
+        with node.channel() as channel:
+            channel.basic_publish("", queue, body)
+
+    def dead(queue: str) -> int:
+        return count(node, xq_name(queue))
+
+    return Seam(made, publish, dead)
+
+
+def count(node: Rabbit, queue: str) -> int:
+    """Return how many messages are ready in a queue that exists."""
+    with node.channel() as channel:
+        return int(channel.queue_declare(queue, passive=True).method.message_count)
+
+
+def test_message_to_an_actor_by_name_arrives_with_its_arguments(seam: Seam) -> None:
+    seam.actor()
+    told = ("job", ["a", "ü", "\U0001f600"], {"n": 1, "x": None}, 2.5, True)
+    with seam.working():
+        assert broker.send([broker.message("contract", "note", *told)])
+        eventually(lambda: seam.received, within_s=10)
+    assert seam.received == [told]
+
+
+def test_sent_before_anybody_listens_is_kept(seam: Seam) -> None:
+    assert broker.send([broker.message("contract", "note", n) for n in range(20)])
+    assert broker.waiting("contract") == 20
+    seam.actor()
+    with seam.working():
+        eventually(lambda: len(seam.received) == 20, within_s=10)
+        eventually(lambda: broker.waiting("contract") == 0, within_s=5)
+    assert sorted(seam.received) == [(n,) for n in range(20)]
+
+
+def test_group_of_no_messages_is_taken(seam: Seam) -> None:
+    assert broker.send([])
+
+
+def test_messages_are_json_with_nothing_but_ids(seam: Seam) -> None:
+    encoded = broker.message("contract", "note", "id", ["id"]).encode()
+    document = json.loads(encoded)
+    assert document["args"] == ["id", ["id"]]
+    assert isinstance(dramatiq.get_encoder(), dramatiq.JSONEncoder)
+    with pytest.raises(TypeError):
+        broker.message("contract", "note", object()).encode()
+
+
+def test_unknown_actor_is_dead_lettered_and_blocks_nobody(seam: Seam) -> None:
+    seam.actor()
+    unknown = [broker.message("contract", "nobody", n) for n in range(10)]
+    with seam.working():
+        assert broker.send([*unknown, broker.message("contract", "note", 1)])
+        eventually(lambda: seam.received == [(1,)], within_s=10)
+        eventually(lambda: seam.dead_letters("contract") == 10, within_s=10)
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\x00", b"{}", b"[]", b"not json", b'{"args": 1}'])
+def test_undecodable_message_blocks_nobody(seam: Seam, body: bytes) -> None:
+    seam.actor()
+    with seam.working():
+        seam.publish_raw("contract", body)
+        assert broker.send([broker.message("contract", "note", 1)])
+        eventually(lambda: seam.received == [(1,)], within_s=15)
+
+
+def test_actor_that_raises_is_not_run_again_by_the_broker(seam: Seam) -> None:
+    runs: list[int] = []
+
+    def fail(number: int) -> None:
+        runs.append(number)
+        raise RuntimeError("wanted")
+
+    dramatiq.actor(fail, queue_name="contract", broker=seam.broker)
+    seam.actor()
+    with seam.working():
+        assert broker.send([broker.message("contract", "fail", 1)])
+        eventually(lambda: runs, within_s=10)
+        assert broker.send([broker.message("contract", "note", 1)])
+        eventually(lambda: seam.received, within_s=10)
+    assert runs == [1]
+
+
+def test_threads_that_send_and_end_leave_nothing_behind(seam: Seam) -> None:
+    """A web application sends from short-lived threads, thousands of them."""
+    seam.actor()
+    answers: list[bool] = []
+
+    def send() -> None:
+        answers.append(broker.send([broker.message("contract", "note", 1)]))
+
+    for _ in range(30):
+        thread = threading.Thread(target=send)
+        thread.start()
+        thread.join()
+    assert answers == [True] * 30
+    assert len(getattr(seam.broker, "connections", ())) <= 2
+
+
+def test_cpu_heavy_queue_is_taken_one_at_a_time(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    made = use(settings_of(vhost, tmp_path))
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def hold(number: int) -> None:
+        begun.release()
+        go_on.wait(20)
+
+    dramatiq.actor(hold, queue_name="sql_analysis", broker=made)
+    worker = dramatiq.Worker(made, worker_threads=4, worker_timeout=100)
+    worker.start()
+    try:
+        assert broker.send([broker.message("sql_analysis", "hold", n) for n in range(5)])
+        assert begun.acquire(timeout=10)
+        eventually(lambda: broker.waiting("sql_analysis") == 4, within_s=5)
+        assert not begun.acquire(timeout=0.5)
+    finally:
+        go_on.set()
+        worker.stop(timeout=10_000)
+
+
+@pytest.mark.parametrize("queue_type", ["quorum", "classic"])
+def test_queues_have_the_type_of_the_setting(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any, queue_type: str
+) -> None:
+    use(settings_of(vhost, tmp_path, queue_type=queue_type))
+    assert broker.send([broker.message("contract", "note", 1)])
+    listed = rabbit_node.control("list_queues", "name", "type", "durable", "--formatter", "json")
+    kinds = {row["name"]: (row["type"], row["durable"]) for row in json.loads(listed)}
+    assert kinds["contract"] == (queue_type, True)
+
+
+def test_quorum_is_the_default_and_confirms_are_on(vhost: str, tmp_path: Path, use: Any) -> None:
+    made = use(settings_of(vhost, tmp_path))
+    assert made.queue_type == "quorum"
+    assert made.confirm_delivery
+
+
+def test_deleted_queue_is_declared_again(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    use(settings_of(vhost, tmp_path))
+    assert broker.send([broker.message("contract", "note", 1)])
+    rabbit_node.delete_queues(["contract"])
+    assert broker.send([broker.message("contract", "note", 2)])
+    assert broker.waiting("contract") == 1
+
+
+def test_deleted_queue_counts_as_empty(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    use(settings_of(vhost, tmp_path))
+    assert broker.send([broker.message("contract", "note", 1)])
+    assert broker.waiting("contract") == 1
+    rabbit_node.delete_queues(["contract"])
+    assert broker.waiting("contract") == 0
+
+
+def test_consumer_of_a_deleted_queue_comes_back(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.2)
+    seam = rabbit_seam(use(settings_of(vhost, tmp_path)), rabbit_node)
+    seam.actor()
+    with seam.working():
+        assert broker.send([broker.message("contract", "note", 1)])
+        eventually(lambda: (1,) in seam.received, within_s=10)
+        rabbit_node.delete_queues(["contract"])
+        assert broker.send([broker.message("contract", "note", 2)])
+        eventually(lambda: (2,) in seam.received, within_s=10)
+
+
+def test_connection_closed_by_the_server_is_opened_again(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    use(settings_of(vhost, tmp_path))
+    assert broker.send([broker.message("contract", "note", 1)])
+    rabbit_node.control("close_all_connections", "maintenance")
+    assert broker.send([broker.message("contract", "note", 2)])
+    rabbit_node.control("close_all_connections", "maintenance")
+    assert broker.waiting("contract") == 2
+
+
+def took_s(act: Callable[[], Any]) -> tuple[Any, float]:
+    began = time.monotonic()
+    return act(), time.monotonic() - began
+
+
+def one() -> bool:
+    return broker.send([broker.message("contract", "note", 1)])
+
+
+def three() -> bool:
+    return broker.send([broker.message("contract", "note", n) for n in range(3)])
+
+
+@pytest.mark.parametrize("url", ["amqp://127.0.0.1:1/", "amqp://198.51.100.1:5672/"])
+def test_broker_that_never_answers_is_an_answer(url: str, tmp_path: Path, use: Any) -> None:
+    """Refused at once, or packets that vanish."""
+    use(settings_of(url, tmp_path))
+    for act, answer in ((one, False), (three, False), (lambda: broker.waiting("contract"), None)):
+        told, seconds = took_s(act)
+        assert told is answer
+        assert seconds < 2 * TIMEOUT_S
+
+
+def test_wrong_password_is_an_answer(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    use(settings_of(rabbit_node.url.replace("guest:guest", "guest:wrong"), tmp_path))
+    told, seconds = took_s(one)
+    assert told is False
+    assert seconds < 2 * TIMEOUT_S
+
+
+@pytest.mark.timeout(180)
+def test_killed_broker_is_an_answer_and_its_return_is_noticed(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    use(settings_of(vhost, tmp_path))
+    assert three()
+    rabbit_node.kill()
+    try:
+        for act, answer in ((one, False), (lambda: broker.waiting("contract"), None)):
+            told, seconds = took_s(act)
+            assert told is answer
+            assert seconds < 2 * TIMEOUT_S
+    finally:
+        rabbit_node.start()
+    assert eventually(one, within_s=20)
+    # What was confirmed before the kill is still there.
+    assert eventually(lambda: broker.waiting("contract"), within_s=20) == 4
+
+
+@pytest.mark.timeout(180)
+def test_frozen_broker_holds_no_caller(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    """Connections stand and nobody answers: the caller goes on, and later all is well again."""
+    use(settings_of(vhost, tmp_path))
+    assert one()
+    rabbit_node.freeze()
+    try:
+        for act, answer in ((one, False), (one, False), (lambda: broker.waiting("contract"), None)):
+            told, seconds = took_s(act)
+            assert told is answer
+            assert seconds < 2 * TIMEOUT_S
+    finally:
+        rabbit_node.thaw()
+    assert eventually(one, within_s=20)
+
+
+@pytest.mark.timeout(180)
+def test_memory_alarm_holds_no_caller(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    use(settings_of(vhost, tmp_path))
+    assert one()
+    with rabbit_node.out_of_memory():
+        answers = [took_s(act) for act in (three, one, three)]
+        waited, seconds = took_s(lambda: broker.waiting("contract"))
+    assert max(told[1] for told in answers) < 2 * TIMEOUT_S
+    assert not all(told[0] for told in answers)
+    assert seconds < 2 * TIMEOUT_S
+    assert eventually(one, within_s=20)
+
+
+@pytest.mark.timeout(180)
+def test_many_threads_before_a_frozen_broker_wait_beside_one_another(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    use(settings_of(vhost, tmp_path))
+    assert one()
+    told: list[tuple[Any, float]] = []
+    threads = [threading.Thread(target=lambda: told.append(took_s(one))) for _ in range(8)]
+    rabbit_node.freeze()
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    finally:
+        rabbit_node.thaw()
+    assert len(told) == 8
+    assert max(seconds for _, seconds in told) < 2 * TIMEOUT_S
+
+
