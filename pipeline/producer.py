@@ -110,7 +110,12 @@ class Client:
             Submission(
                 kind="sql_lint",
                 parameters=told.model_dump(mode="json"),
-                source={"digest": blob.digest, "size_bytes": blob.size_bytes, "name": stream.name},
+                source={
+                    "name": stream.name,
+                    "size_bytes": blob.size_bytes,
+                    "digest": blob.digest,
+                    "blobs": [each for each in (blob.digest, told.baseline) if each],
+                },
                 priority=priority,
                 owner=owner,
                 labels=labels,

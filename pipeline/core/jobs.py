@@ -26,7 +26,11 @@ STOPPED_JOB = {Reason.CANCELLED: JobState.CANCELLED, Reason.DEADLINE: JobState.T
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a user asks for. ``parameters`` are validated by the kind, unknown keys refused."""
+    """What a user asks for. ``parameters`` are validated by the kind, unknown keys refused.
+
+    ``source`` is the kind's own document; its ``blobs`` are the digests of what must be kept as
+    long as the job is, as ``blobs`` in a task's payload are until the task has ended.
+    """
 
     kind: str
     parameters: Mapping[str, Any]

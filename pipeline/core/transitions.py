@@ -316,6 +316,12 @@ def end_unplanned(
     return False
 
 
+def end_if_done(job_id: uuid.UUID, *, actor: str) -> bool:
+    """End the job if nothing of it is open; True for the caller that ended it."""
+    with transaction():
+        return roll_up(job_id, Counter(), actor=actor)
+
+
 def request_cancel(job_id: uuid.UUID, *, actor: str) -> bool:
     """Note that the job is to be cancelled; False when it has ended or was cancelled before."""
     sql = dialect()

@@ -8,7 +8,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -25,6 +25,20 @@ class Blob:
 
     digest: str
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file in the storage; ``written_at`` in seconds since 1970."""
+
+    name: str
+    size_bytes: int
+    written_at: float
+
+
+def blob_name(digest: str) -> str:
+    """Return the name under which a blob is stored."""
+    return f"sha256/{digest[:2]}/{digest[2:]}"
 
 
 class BlobStore:
@@ -55,7 +69,7 @@ class BlobStore:
                 digest.update(piece)
                 spool.write(piece)
             blob = Blob(digest.hexdigest(), size)
-            if not self._fs.exists(self._path(blob.digest)):
+            if not self._kept(blob.digest):
                 self._settle(spool, self._path(blob.digest))
             return blob
 
@@ -95,6 +109,22 @@ class BlobStore:
         with _storage_errors():
             return bool(self._fs.exists(f"{self._root}/{name}"))
 
+    def listing(self) -> Iterator["StoredFile"]:
+        """Yield every stored file, spooled ones included; names are relative to the storage."""
+        with _storage_errors():
+            if not self._fs.exists(self._root):
+                return
+            for path, told in self._fs.find(self._root, detail=True).items():
+                written_at = told.get("mtime") or told.get("LastModified") or told.get("created")
+                moment = written_at.timestamp() if hasattr(written_at, "timestamp") else written_at
+                name = path.removeprefix(self._root).lstrip("/")
+                yield StoredFile(name, int(told["size"]), float(moment or 0.0))
+
+    def remove(self, name: str) -> None:
+        """Remove a stored file; one that is gone already is no error."""
+        with _storage_errors(), suppress(FileNotFoundError):
+            self._fs.rm_file(f"{self._root}/{name}")
+
     def check(self) -> None:
         """Write, read and remove a small file; raises ``StorageUnavailable`` when that fails."""
         name = f"check-{os.getpid()}"
@@ -104,7 +134,17 @@ class BlobStore:
             self._fs.rm_file(f"{self._root}/{name}")
 
     def _path(self, digest: str) -> str:
-        return f"{self._root}/sha256/{digest[:2]}/{digest[2:]}"
+        return f"{self._root}/{blob_name(digest)}"
+
+    def _kept(self, digest: str) -> bool:
+        """Tell whether the blob is there, made young again so that no cleanup takes it from us."""
+        if not self._local:
+            return False
+        try:
+            os.utime(self._path(digest))
+        except FileNotFoundError:
+            return False
+        return True
 
     @contextmanager
     def _spool(self) -> Iterator[Any]:

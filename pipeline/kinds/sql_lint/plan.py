@@ -63,7 +63,7 @@ class Expansion:
         self._parameters = parameters
         self._planning = planning
         self._context = context
-        self._configs: set[str] = set()
+        self._configs: dict[str, str] = {}
         self._warnings: list[str] = []
         self._dropped_warnings = 0
         self._engine = engine_version()
@@ -133,11 +133,9 @@ class Expansion:
         effective = tree.effective(member.name)
         if effective.problem is not None:
             return Draft(seq, member.name, len(content), problem=effective.problem)
-        self._keep_config(effective)
+        config = self._config_blob(effective)
         key = self._result_key(content, effective)
-        return Draft(
-            seq, member.name, len(content), zlib.compress(content, 1), effective.digest, key
-        )
+        return Draft(seq, member.name, len(content), zlib.compress(content, 1), config, key)
 
     def _result_key(self, content: bytes, effective: Effective) -> str:
         told = (RESULT_FORM, self._engine, effective.digest, str(self._parameters.fix))
@@ -146,12 +144,11 @@ class Expansion:
         digest.update(content)
         return digest.hexdigest()
 
-    def _keep_config(self, effective: Effective) -> None:
+    def _config_blob(self, effective: Effective) -> str:
         if effective.digest not in self._configs:
-            self._configs.add(effective.digest)
             text = json.dumps(effective.document, sort_keys=True).encode()
-            with self._context.blobs.writing(config_name(effective.digest)) as stream:
-                stream.write(text)
+            self._configs[effective.digest] = self._context.blobs.put(text).digest
+        return self._configs[effective.digest]
 
     def _with_pack(self, chunk: list["Draft"]) -> list[NewTask]:
         keys = [draft.key for draft in chunk if draft.problem is None]
@@ -215,11 +212,8 @@ class Draft:
 
     def pending(self, pack: str, at: int) -> NewTask:
         """Return the task of a file that lies in ``pack`` at byte ``at``."""
-        payload = {
-            **{"pack": pack, "at": at, "length": len(self.packed)},
-            **{"config": self.config, "key": self.key},
-        }
-        return self._task(payload)
+        place = {"at": at, "length": len(self.packed)}
+        return self._task({"blobs": [pack, self.config], **place, "key": self.key})
 
     def _task(self, payload: dict[str, Any], *told: Any) -> NewTask:
         return NewTask(self.seq, self.name, self.size_bytes, payload, *told)
@@ -229,11 +223,6 @@ def _suffixes(settings: Settings, tree: ConfigTree) -> tuple[str, ...]:
     if settings.lint_suffixes:
         return tuple(each.strip().lower() for each in settings.lint_suffixes.split(",") if each)
     return tree.sql_file_exts
-
-
-def config_name(digest: str) -> str:
-    """Return the storage name of an effective configuration."""
-    return f"configs/{digest}.json"
 
 
 def notes_name(job_id: str) -> str:

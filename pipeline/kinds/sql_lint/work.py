@@ -5,7 +5,6 @@ import threading
 import time
 import zlib
 from collections.abc import Sequence
-from contextlib import closing
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +14,6 @@ from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.runner import Ending, Ledger
 from pipeline.core.transitions import Claim
-from pipeline.kinds.sql_lint.plan import config_name
 from pipeline.kinds.sql_lint.spec import LintParameters
 from pipeline.states import Reason
 from pipeline.store import results
@@ -70,12 +68,13 @@ def counts(document: dict[str, Any]) -> dict[str, int]:
 
 def _work_of(claim: Claim, parameters: LintParameters, blobs: BlobStore) -> LintWork:
     payload = claim.payload
-    packed = blobs.read(payload["pack"], payload["at"], payload["length"])
+    pack, config = payload["blobs"]
+    packed = blobs.read(pack, payload["at"], payload["length"])
     return LintWork(
         name=claim.name,
         data=zlib.decompress(packed),
-        config=_config(blobs, payload["config"]),
-        config_digest=payload["config"],
+        config=_config(blobs, config),
+        config_digest=config,
         fix=parameters.fix,
         disable_noqa=parameters.disable_noqa,
     )
@@ -83,9 +82,8 @@ def _work_of(claim: Claim, parameters: LintParameters, blobs: BlobStore) -> Lint
 
 @lru_cache(maxsize=256)
 def _config(blobs: BlobStore, digest: str) -> dict[str, Any]:
-    with closing(blobs.open_named(config_name(digest))) as stream:
-        document: dict[str, Any] = json.load(stream)
-        return document
+    document: dict[str, Any] = json.loads(blobs.read(digest))
+    return document
 
 
 _pool: LintPool | None = None
