@@ -116,6 +116,7 @@ def wait_for(
     client: "Client", job: "Job", *, timeout_s: float | None = None, quiet: bool = False
 ) -> int:
     """Follow the job, tell how it ended, and return the exit code."""
+    from pipeline.cli.clients import take_up
     from pipeline.cli.display import display_for
     from pipeline.cli.following import Follower
     from pipeline.cli.interrupts import Interrupted, Interrupts
@@ -124,7 +125,7 @@ def wait_for(
     title = str((job.info()["source"] or {}).get("name") or job.id)
     with Interrupts() as interrupts:
         interrupts.raising = False
-        _ring(client, job)
+        take_up(client)
         display = display_for(title, quiet=quiet)
         try:
             Follower(job, display, interrupts, embedded=client.settings.embedded).to_end(timeout_s)
@@ -134,17 +135,6 @@ def wait_for(
         finally:
             display.close()
         return conclude(job, (), quiet=quiet)
-
-
-def _ring(client: "Client", job: "Job") -> None:
-    """Embedded: take up at once what was submitted by a process that is gone."""
-    if not client.settings.embedded:
-        return
-    from pipeline.core import jobs
-
-    client.start()
-    if job.status == JobState.PENDING:
-        jobs.ring(job.info()["kind"], jobs.get(job.id).id)
 
 
 def cancel(

@@ -1,4 +1,4 @@
-"""The command line on a real embedded client in a temporary folder, with a stand-in for SQLFluff."""
+"""The command line on a real embedded client in a folder of its own; a stand-in for SQLFluff."""
 
 import logging
 import re
