@@ -19,9 +19,9 @@ MAX_PATTERNS = 2000
 MAX_PATTERN_CHARS = 500
 # One wildcard costs linear time in the path; four cost minutes on a long one.
 MAX_WILDCARDS = 3
-MAX_COSTLY_PATTERNS = 200
-MAX_COSTLY_PATH_CHARS = 300
-COSTLY_BUDGET_S = 3.0
+MAX_COSTLY_PATTERNS = 50
+MAX_COSTLY_PATH_CHARS = 250
+COSTLY_BUDGET_S = 1.0
 
 Refusals: TypeAlias = list[tuple[str, str]]
 
