@@ -68,8 +68,12 @@ def is_archive(path: Path) -> bool:
 
 
 def _paths(paths: Sequence[Path], name: str | None, root: Path | None) -> Iterator[Stream]:
+    if not paths:
+        raise Refused("There is nothing to lint: no path was given.")
+    # Without `..`, which no name in an archive may have.
+    paths = [Path(os.path.abspath(path)) for path in paths]
     for path in paths:
-        if not path.exists():
+        if not os.path.isfile(path) and not os.path.isdir(path):
             raise Refused(f"There is no file or folder {path}.")
     if len(paths) == 1 and paths[0].is_file() and is_archive(paths[0]):
         with paths[0].open("rb") as file:
@@ -77,10 +81,12 @@ def _paths(paths: Sequence[Path], name: str | None, root: Path | None) -> Iterat
         return
     if any(path.is_file() and is_archive(path) for path in paths):
         raise Refused("An archive is a job of its own; submit it alone.")
-    files = sorted(_selected(paths, root).items())
-    yield from _spooled(
-        name or ", ".join(str(path) for path in paths)[:200], lambda out: write_bundle(out, files)
-    )
+    try:
+        files = sorted(_selected(paths, root).items())
+    except OSError as error:
+        raise Refused(f"{error.filename} cannot be read: {error.strerror}.") from error
+    title = name or ", ".join(path.name or str(path) for path in paths)[:200]
+    yield from _spooled(title, lambda out: write_bundle(out, files))
 
 
 def _selected(paths: Sequence[Path], root: Path | None) -> dict[str, Path]:
@@ -88,15 +94,15 @@ def _selected(paths: Sequence[Path], root: Path | None) -> dict[str, Path]:
     root = _root(paths, root)
     found: dict[str, Path] = {}
     for path in paths:
-        for file in _walk(path.absolute()):
+        for file in _walk(path):
             found[file.relative_to(root).as_posix()] = file
-        for folder in _between(root, path.absolute()):
+        for folder in _between(root, path):
             for file in folder.iterdir():
                 if is_config_name(file.name) and file.is_file():
                     found[file.relative_to(root).as_posix()] = file
     configs = {name: file for name, file in found.items() if is_config_name(name)}
     tree = ConfigTree({name: file.read_bytes() for name, file in configs.items()}, overrides={})
-    exact = {path.absolute() for path in paths if path.is_file()}
+    exact = {path for path in paths if path.is_file()}
     return {
         name: file
         for name, file in found.items()
@@ -107,9 +113,11 @@ def _selected(paths: Sequence[Path], root: Path | None) -> dict[str, Path]:
 
 
 def _root(paths: Sequence[Path], root: Path | None) -> Path:
-    folders = [path if path.is_dir() else path.parent for path in (p.absolute() for p in paths)]
-    if root is not None and all(folder.is_relative_to(root.absolute()) for folder in folders):
-        return root.absolute()
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    if root is not None:
+        root = Path(os.path.abspath(root))
+        if all(folder.is_relative_to(root) for folder in folders):
+            return root
     return Path(os.path.commonpath(folders))
 
 
