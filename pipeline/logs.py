@@ -33,6 +33,12 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {**_bound.get(), **own}
 
 
+def _shown(value: Any) -> str:
+    """Return the value as text that neither breaks a line nor steers a terminal."""
+    text = str(value)
+    return text if text.isprintable() else repr(text)
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, event, then the fields."""
 
@@ -55,7 +61,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
+        fields = " ".join(f"{key}={_shown(value)}" for key, value in _fields(record).items())
         at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         line = f"{at} {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line

@@ -108,6 +108,13 @@ def test_text_lines_hold_level_event_and_fields() -> None:
         assert logs.TextFormatter().format(record)[9:] == "info    Linted job_id=j files=3"
 
 
+def test_hostile_text_breaks_no_text_line_and_moves_no_cursor() -> None:
+    record = logging.makeLogRecord({"msg": "Read", "levelname": "INFO", "path": HOSTILE, "n": 1})
+    line = logs.TextFormatter().format(record)
+    assert line.isprintable()
+    assert line.endswith("\\ud800' n=1")
+
+
 def test_text_lines_end_with_the_exception() -> None:
     try:
         raise ValueError("no")
