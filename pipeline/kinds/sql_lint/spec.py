@@ -1,11 +1,15 @@
 """The parameters of a lint job, validated before anything is stored."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
 RuleList = Annotated[str, Field(max_length=2000, pattern=r"^[A-Za-z0-9_.,*?\- ]*$")]
+ConfigName = Annotated[str, Field(max_length=255)]
+ConfigText = Annotated[str, Field(max_length=256 * 1024)]
+#: As large as a config file of an archive may be.
+LayerText = Annotated[str, Field(max_length=1024 * 1024)]
 FailOn = Literal["none", "any", "warning", "error", "new"]
 ReportName = Literal[
     "json", "sarif", "junit", "gitlab", "github", "csv", "text", "html", "fixed", "diff"
@@ -26,13 +30,11 @@ class LintParameters(BaseModel):
     templater: Literal["raw", "jinja", "python", "placeholder"] | None = Field(
         None, description="SQLFluff templater; dbt runs code and is refused."
     )
-    config: str | None = Field(
-        None,
-        max_length=256 * 1024,
-        description="Text of a config file, over the archive's.",
+    config: ConfigText | None = Field(
+        None, description="Text of a config file, over the archive's."
     )
-    config_name: str = Field(".sqlfluff", max_length=255, description="Its name (ini or toml).")
-    base_configs: list[tuple[str, str]] = Field(
+    config_name: ConfigName = Field(".sqlfluff", description="Its name (ini or toml).")
+    base_configs: list[tuple[ConfigName, LayerText]] = Field(
         default_factory=list,
         max_length=32,
         description="Configs below: (name, text), weakest first.",
@@ -48,7 +50,9 @@ class LintParameters(BaseModel):
         None, pattern=r"^[0-9a-f]{64}$", description="Blob of the baseline: known violations."
     )
     reports: list[ReportName] = Field(
-        default=["json", "html"], description="Reports written at the job's end."
+        default=["json", "html"],
+        max_length=len(get_args(ReportName)),
+        description="Reports written at the job's end.",
     )
 
     def core_overrides(self) -> dict[str, Any]:
