@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipeline.core import dead_letters
 from pipeline.core.context import Context
 from pipeline.core.sweep import sweep
 
@@ -18,4 +19,8 @@ class Entry:
 
 def timetable(context: Context) -> list[Entry]:
     """Return the entries under this process's settings."""
-    return [Entry("sweep", context.settings.sweep_s, sweep)]
+    return [
+        Entry("sweep", context.settings.sweep_s, sweep),
+        # Far below the seven days after which RabbitMQ drops a dead message.
+        Entry("dead letters", 60.0, lambda _: dead_letters.take_in()),
+    ]

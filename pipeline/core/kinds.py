@@ -5,6 +5,7 @@ parts (``plan``, ``work``, ``finish``) are imported by workers only, at their fi
 """
 
 import importlib
+import pkgutil
 import re
 import sys
 from collections.abc import Callable
@@ -56,6 +57,14 @@ class Kind:
             importlib.import_module(f"{self.package}.{step}"), step
         )
         return handler
+
+
+def all_kinds() -> list[Kind]:
+    """Return every kind: those of ``pipeline.kinds`` and those registered from elsewhere."""
+    for module in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__):
+        if module.ispkg:
+            get_kind(module.name)
+    return list(_registered.values())
 
 
 def release_all() -> None:

@@ -150,6 +150,24 @@ class EventRow(Row):
         table_name = "events"
 
 
+class DeadLetterRow(Row):
+    """A message that no worker could take; ``body`` as it came."""
+
+    id = peewee.UUIDField(primary_key=True)
+    key = peewee.TextField()
+    queue = peewee.TextField()
+    actor = peewee.TextField(null=True)
+    body = peewee.BlobField()
+    reason = peewee.TextField()
+    found_at = UtcField()
+    replayed_at = UtcField(null=True)
+
+    class Meta:
+        """Peewee's options."""
+
+        table_name = "dead_letters"
+
+
 class ResultRow(Row):
     """What a task produced, kept under a key of everything it depends on: results are the cache."""
 

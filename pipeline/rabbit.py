@@ -1,0 +1,159 @@
+"""RabbitMQ as we use it: bounded waits, the queue type of the settings, dead letters at hand."""
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from dramatiq.brokers.rabbitmq import RabbitmqBroker
+from dramatiq.common import dq_name, xq_name
+from dramatiq.errors import BrokerError, ConnectionClosed
+from pika.exceptions import AMQPError
+
+T = TypeVar("T")
+
+#: Queues whose messages keep a core busy: one at a time per worker process.
+CPU_HEAVY = frozenset({"sql_analysis"})
+
+#: What a broker that is away, refuses us or hangs raises.
+AWAY = (BrokerError, AMQPError, OSError)
+
+_CONNECTION: Any = vars(RabbitmqBroker)["connection"]
+
+
+class Courier:
+    """One thread that talks to the broker for all others, so that nobody waits longer than told.
+
+    pika has no time limit for a confirm: before a broker that hangs, a send ends with the
+    connection's heartbeat, minutes later. And a connection belongs to the thread that opened it,
+    so senders that come and go would leave theirs behind.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._errands: queue.SimpleQueue[Callable[[], bool]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+
+    def run(self, act: Callable[[], T]) -> T:
+        """Return what ``act`` returns in the courier's thread; ``TimeoutError`` when it takes long.
+
+        An act that nobody waits for any more is not begun.
+        """
+        done, given_up = threading.Event(), threading.Event()
+        answers: list[T] = []
+        errors: list[Exception] = []
+
+        def errand() -> bool:
+            if not given_up.is_set():
+                try:
+                    answers.append(act())
+                except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+                    errors.append(error)
+                done.set()
+            return True
+
+        self._give(errand)
+        if not done.wait(self._timeout_s):
+            given_up.set()
+            raise TimeoutError(f"The broker did not answer within {self._timeout_s} s.")
+        if errors:
+            raise errors[0]
+        return answers[0]
+
+    def stop(self) -> None:
+        """Let the thread end once it has done what it was given."""
+        with self._lock:
+            if self._thread is not None:
+                self._errands.put(lambda: False)
+                self._thread = None
+
+    def _give(self, errand: Callable[[], bool]) -> None:
+        with self._lock:
+            # A forked process has the object, but not its thread.
+            if self._thread is None or self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._errands = queue.SimpleQueue()
+                self._thread = threading.Thread(
+                    target=self._work, args=(self._errands,), name="courier", daemon=True
+                )
+                self._thread.start()
+            self._errands.put(errand)
+
+    @staticmethod
+    def _work(errands: "queue.SimpleQueue[Callable[[], bool]]") -> None:
+        while errands.get()():
+            pass
+
+
+class QuaylineRabbit(RabbitmqBroker):
+    """RabbitMQ with the queue type of the settings and prefetch 1 on CPU-heavy queues."""
+
+    def __init__(self, *, queue_type: str, timeout_s: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.queue_type = queue_type
+        self.courier = Courier(timeout_s)
+
+    def _connect(self) -> Any:
+        """A broker that cannot be reached is given up at once: Dramatiq would knock six times."""
+        try:
+            return _CONNECTION.fget(self)
+        except AMQPError as error:
+            raise ConnectionClosed(error) from error
+
+    connection = _CONNECTION.getter(_connect)
+
+    def count(self, queue_name: str) -> int:
+        """Return how many messages wait in the queue, which is made when it is not there."""
+        for is_last in (False, True):
+            try:
+                return int(self._declare_queue(queue_name).method.message_count)
+            except AMQPError:
+                # A connection that was lost since its last use; the next one is new.
+                del self.connection
+                if is_last:
+                    raise
+        raise AssertionError("unreachable")
+
+    def get_dead(self, queue_name: str, limit: int) -> tuple[list[int], list[bytes]]:
+        """Return delivery tags and bodies of dead messages, still unacknowledged."""
+        self.declare_queue(queue_name, ensure=True)
+        tags: list[int] = []
+        bodies: list[bytes] = []
+        while len(bodies) < limit:
+            method, _, body = self.channel.basic_get(xq_name(queue_name))
+            if method is None:
+                break
+            tags.append(method.delivery_tag)
+            bodies.append(body)
+        return tags, bodies
+
+    def settle_dead(self, last_tag: int, *, gone: bool) -> None:
+        """Acknowledge what ``get_dead`` gave out up to ``last_tag``, or put it back."""
+        if gone:
+            self.channel.basic_ack(last_tag, multiple=True)
+        else:
+            self.channel.basic_nack(last_tag, multiple=True, requeue=True)
+
+    def close(self) -> None:
+        """Close the connections; a broker that hangs does not hold the caller up."""
+        with suppress(*AWAY):
+            self.courier.run(super().close)
+        self.courier.stop()
+
+    def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
+        arguments: dict[str, Any] = super()._build_queue_arguments(queue_name)
+        if self.queue_type == "quorum":
+            arguments["x-queue-type"] = "quorum"
+        return arguments
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
+        """Return a consumer; Dramatiq's delay queues stay unused and get a small prefetch."""
+        if queue_name in CPU_HEAVY:
+            prefetch = 1
+        elif queue_name == dq_name(queue_name):
+            prefetch = min(prefetch, 8)
+        return super().consume(queue_name, prefetch, timeout)
