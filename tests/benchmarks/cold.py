@@ -44,6 +44,7 @@ def run(plan: Plan) -> list[Figure]:
 
 def _corpus(corpus: Corpus, plan: Plan) -> list[Figure]:
     pairs: list[tuple[Ours, sqlfluff_command.Run]] = []
+    embedded: list[tuple[float, float]] = []
     with service(plan.folder) as running:
         running.schedule()
         running.work(processes=plan.processes)
@@ -51,22 +52,28 @@ def _corpus(corpus: Corpus, plan: Plan) -> list[Figure]:
         for _ in range(plan.pairs):
             running.forget()
             ours = lint(running, corpus)
-            pairs.append((ours, sqlfluff_command.run(corpus, plan.folder)))
+            theirs = _theirs(corpus, plan)
+            pairs.append((ours, theirs))
+            embedded.append((_embedded(corpus, plan), theirs.seconds))
         running.forget()
-        python = (lint(running, corpus), sqlfluff_command.run(corpus, plan.folder, rust=False))
-    embedded = [
-        (_embedded(corpus, plan), sqlfluff_command.run(corpus, plan.folder).seconds)
-        for _ in range(plan.pairs)
+        python = (lint(running, corpus), _theirs(corpus, plan, rust=False))
+    name = f"cold {corpus.name}"
+    return [
+        _figure(name, RUST, corpus, pairs),
+        _figure(f"{name}: first job of its workers", RUST, corpus, [(first, pairs[0][1])]),
+        _figure(f"{name}: Python parser", PYTHON, corpus, [python]),
+        Figure.of_pairs(f"{name}: quayline lint", corpus.files, RUST, embedded),
     ]
-    figures = [
-        _figure(f"cold {corpus.name}", RUST, corpus, pairs),
-        _figure(
-            f"cold {corpus.name}: first job of its workers", RUST, corpus, [(first, pairs[0][1])]
-        ),
-        _figure(f"cold {corpus.name}: Python parser", PYTHON, corpus, [python]),
-    ]
-    told = Figure.of_pairs(f"cold {corpus.name}: quayline lint", corpus.files, RUST, embedded)
-    return [*figures, told]
+
+
+def _theirs(corpus: Corpus, plan: Plan, *, rust: bool = True) -> sqlfluff_command.Run:
+    run = sqlfluff_command.run(corpus, plan.folder, rust=rust)
+    _say(f"{RUST if rust else PYTHON}, {corpus.name}: {run.seconds:.1f} s, cpu {run.cpu_s:.1f} s")
+    return run
+
+
+def _say(text: str) -> None:
+    print(f"  {text}, load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
 
 
 def lint(running: Service, corpus: Corpus, **told: Any) -> Ours:
@@ -85,6 +92,7 @@ def lint(running: Service, corpus: Corpus, **told: Any) -> Ours:
         "work_s": (row["finished_at"] - row["created_at"]).total_seconds(),
         "reports_s": (row["finalized_at"] - row["finished_at"]).total_seconds(),
     }
+    _say(f"ours, {corpus.name}: {seconds:.1f} s, cpu {cpu}")
     records = json.loads(job.report("json"))["files"]
     return Ours(seconds, {name: round(each, 3) for name, each in parts.items()}, cpu, records)
 
@@ -127,4 +135,5 @@ def _embedded(corpus: Corpus, plan: Plan) -> float:
         seconds = time.perf_counter() - began
         if done.returncode:
             raise RuntimeError(f"quayline lint: {done.returncode}, {done.stderr[-2000:]!r}")
+        _say(f"quayline lint, {corpus.name}: {seconds:.1f} s")
         return seconds

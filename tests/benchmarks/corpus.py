@@ -30,11 +30,11 @@ DIALECTS = {
     **{"mssql": "tsql", "pyspark": "sparksql", "risingwave": "postgres"},
 }
 #: The mixed corpus takes what is at most so large of the regression tests, the big one the others.
-MIXED_MOST_BYTES = 4000
+MIXED_MOST_BYTES = 1500
 BIG_BYTES = (20_000, 60_000)
-BIG_FILES = 12
+BIG_FILES = 10
 QUICK_FILES = 60
-FORM = "1"
+FORM = "2"
 
 
 @dataclass(frozen=True, slots=True)
