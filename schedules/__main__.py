@@ -2,10 +2,10 @@
 
 import logging
 import signal
-from typing import Any
+from queue import SimpleQueue
 
 from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.schedulers.background import BackgroundScheduler
 
 from pipeline import logs
 from pipeline.core.context import Context, close_context, open_context
@@ -19,11 +19,11 @@ MISFIRE_GRACE_S = 60
 
 
 def main() -> None:
-    """Ring the timetable until SIGTERM or SIGINT."""
+    """Ring the timetable until SIGTERM or SIGINT; a tick that runs then ends first."""
     context = open_context()
     logs.configure(context.settings.log_level, context.settings.log_format)
     entries = timetable(context)
-    scheduler = BlockingScheduler(
+    scheduler = BackgroundScheduler(
         executors={"default": ThreadPoolExecutor(len(entries) + 1)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": MISFIRE_GRACE_S},
         timezone="UTC",
@@ -33,13 +33,14 @@ def main() -> None:
             _tick, "interval", seconds=entry.every_s, args=(entry, context), id=entry.name
         )
 
-    def end(*_: Any) -> None:
-        scheduler.shutdown(wait=False)
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    # A handler interrupts this thread anywhere, so it may take no lock: this put takes none.
+    told_to_end: SimpleQueue[int] = SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda got, _: told_to_end.put(got))
     log.info("The scheduler runs", extra={"entries": [entry.name for entry in entries]})
     scheduler.start()
+    told_to_end.get()
+    scheduler.shutdown(wait=True)
     close_context()
 
 

@@ -1,0 +1,114 @@
+"""The scheduler process: it sweeps until it is told to end, and then ends in order."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.core import jobs
+from pipeline.core.context import close_context, open_context
+from pipeline.core.jobs import Submission
+from pipeline.settings import Settings
+from tests.support.waiting import eventually
+from tests.support.workers import Process, environment, scheduler
+
+WITHIN_S = 30.0
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Settings]:
+    """Settings whose SQLite database this process has opened; the sweep rings often."""
+    settings = Settings(state_dir=tmp_path / "state", sweep_s=0.05)
+    open_context(settings)
+    yield settings
+    close_context()
+
+
+@pytest.fixture
+def running(embedded: Settings, tmp_path: Path) -> Iterator[Process]:
+    """``python -m schedules`` on that database."""
+    process = scheduler(environment(embedded), tmp_path).start()
+    yield process
+    process.kill()
+    process.show()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_scheduler_sweeps_and_ends_cleanly_when_told(
+    running: Process, number: signal.Signals
+) -> None:
+    late = jobs.submit(Submission(kind="sql_lint", parameters={}, deadline_s=0.001))
+    eventually(lambda: jobs.get(late).state == "timed_out", within_s=WITHIN_S, what="the sweep")
+    assert running.running()
+    os.kill(running.pid, number)
+    assert running.wait(10) == 0
+    assert running.said("The scheduler runs") == 1
+    assert running.said("Traceback") == running.said('"level": "error"') == 0
+
+
+#: A tick that tells its own process to end and then goes on for a while.
+LONG_TICK = """
+import os, signal, threading
+from schedules import __main__ as process
+from schedules.timetable import Entry
+
+closed = threading.Event()
+close_context = process.close_context
+
+def close():
+    closed.set()
+    close_context()
+
+def tick(context):
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("closed under the tick" if closed.wait(0.5) else "the tick ended", flush=True)
+
+process.close_context = close
+process.timetable = lambda context: [Entry("long", 0.05, tick)]
+process.main()
+print("closed" if closed.is_set() else "left open", flush=True)
+"""
+
+
+def test_a_tick_that_runs_at_the_end_is_waited_for(embedded: Settings) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LONG_TICK],
+        env=environment(embedded),
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+    )
+    assert ended.stdout.splitlines() == ["the tick ended", "closed"]
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+
+
+#: The signal comes when it is handled already and nothing is scheduled yet.
+EARLY_END = """
+import os, signal
+from schedules import __main__ as process
+
+info = process.log.info
+
+def told(text, **more):
+    info(text, **more)
+    if text == "The scheduler runs":
+        os.kill(os.getpid(), signal.SIGTERM)
+
+process.log.info = told
+process.main()
+"""
+
+
+def test_told_to_end_before_the_first_tick_it_ends(embedded: Settings) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", EARLY_END],
+        env=environment(embedded),
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+    )
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
