@@ -1,0 +1,6 @@
+SELECT
+    CASE WHEN a = 1 THEN 'x' ELSE NULL END AS b,
+    CASE WHEN a THEN (CASE WHEN b THEN 1 END) END AS c,
+    COUNT(1), coalesce(d, 0)
+FROM t
+ORDER BY a, b DESC

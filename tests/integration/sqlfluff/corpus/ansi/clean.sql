@@ -1,0 +1,5 @@
+SELECT
+    a.id,
+    a.name
+FROM accounts AS a
+WHERE a.id > 10

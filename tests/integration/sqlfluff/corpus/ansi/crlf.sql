@@ -1,0 +1,6 @@
+SELECT a,
+  b
+FROM t
+
+
+WHERE a = 1

@@ -1,0 +1,1 @@
+SELECT '😀' as  a, b  from t -- 😀😀

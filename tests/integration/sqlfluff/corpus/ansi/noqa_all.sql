@@ -1,0 +1,2 @@
+-- noqa: disable=all
+select a  FROM t

@@ -1,0 +1,5 @@
+SELECT (a FROM t
+;
+SELEC x
+;
+SELECT a  from t

@@ -1,0 +1,2 @@
+SELECT a::text,  b->>'k' FROM t WHERE x ILIKE '%a' ORDER BY 1 NULLS LAST;
+CREATE INDEX i ON t (a);

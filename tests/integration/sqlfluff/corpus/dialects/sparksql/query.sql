@@ -1,0 +1,1 @@
+SELECT a,  explode(b) FROM t LATERAL VIEW explode(c) x AS y

@@ -1,0 +1,3 @@
+--sqlfluff:exclude_rules:LT01,layout.spacing
+-- sqlfluff:rules:capitalisation.keywords:capitalisation_policy:lower
+SELECT a  FROM b

@@ -1,0 +1,3 @@
+-- sqlfluff:ignore:parsing
+-- sqlfluff:warnings:LT01
+SELEC a  FROM b

@@ -1,0 +1,1 @@
+SELECT {% for x in %} FROM t

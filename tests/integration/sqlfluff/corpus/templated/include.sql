@@ -1,0 +1,2 @@
+{% include 'other.sql' %}
+SELECT 1

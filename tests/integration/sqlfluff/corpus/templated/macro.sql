@@ -1,0 +1,1 @@
+SELECT {{ plus_one(1) }} AS two  FROM t

@@ -1,0 +1,1 @@
+SELECT {{ nowhere }}  FROM {{ schema }}.t -- noqa: TMP
