@@ -50,6 +50,7 @@ def test_layers_add_up_to_what_sqlfluff_loads(tree, monkeypatch, cwd, root):
             if "=" in line
         )
     loaded = load_config_up_to_path(str(tree / root))["core"]
+    assert isinstance(loaded, dict)
     assert told == {key: str(value) for key, value in loaded.items()}
 
 

@@ -257,4 +257,4 @@ def test_results_are_reused_unless_no_cache_is_said(quayline, here, engine):
 
 def test_the_choices_are_those_of_the_library():
     assert set(Form) == set(FORMATS)
-    assert set(FailOn) == set(FAIL_ON)
+    assert set(map(str, FailOn)) == set(map(str, FAIL_ON))

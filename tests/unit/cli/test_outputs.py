@@ -1,5 +1,7 @@
 """Where reports go, and that a file is whole or as it was."""
 
+from typing import Any
+
 import pytest
 
 from pipeline.cli.outputs import Output, planned_outputs, whole_file
@@ -48,8 +50,9 @@ def test_several_reports_do_not_go_to_a_file(tmp_path):
 
 def test_a_file_is_as_it_was_when_writing_fails(tmp_path):
     (tmp_path / "x").write_text("before")
+    lines: list[Any] = [b"half", "no bytes"]
     with pytest.raises(TypeError), whole_file(tmp_path / "x") as stream:
-        stream.writelines([b"half", "no bytes"])
+        stream.writelines(lines)
     assert (tmp_path / "x").read_text() == "before"
     assert [each.name for each in tmp_path.iterdir()] == ["x"]
 
