@@ -303,6 +303,15 @@ class TestDistributed:
         return slow
 
     @pytest.fixture
+    def scheduler(self, fleet_shell: Shell) -> Iterator[None]:
+        """The sweep, which gives a lost worker's files to another."""
+        command = [sys.executable, "-m", "schedules"]
+        process = subprocess.Popen(command, env=fleet_shell.env, stderr=subprocess.DEVNULL)
+        yield
+        process.terminate()
+        process.wait(30)
+
+    @pytest.fixture
     def worker(self, fleet_shell: Shell, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
         with (tmp_path / "worker.log").open("w") as log:
             process = fleet_shell.popen(
@@ -333,7 +342,7 @@ class TestDistributed:
         return psutil.Process(worker.pid).children(recursive=True)
 
     def test_lint_waits_for_the_workers_and_a_killed_child_is_replaced(
-        self, fleet_shell, worker, tmp_path
+        self, fleet_shell, worker, scheduler, tmp_path
     ):
         lint = fleet_shell.popen("lint", ".", "-d", "ansi")
         assert lint.stderr is not None
