@@ -64,9 +64,16 @@ def _read_wide(data: bytes) -> tuple[str, str]:
             text = _read(data, detected)
         except UnicodeError:
             text = "\0"
-        if "\0" not in text:
+        if _looks_like_wide_text(text):
             return text, detected
     raise NotText("The file is binary: it holds NUL bytes.")
+
+
+def _looks_like_wide_text(text: str) -> bool:
+    """SQL has its keywords and blanks in any language; binary read two bytes at a time has not."""
+    latin = sum(sign < "\u0100" for sign in text)
+    controls = sum(sign < " " and sign not in "\t\n\r\f\v" for sign in text)
+    return controls == 0 and latin * 5 > len(text)
 
 
 def judge(data: bytes) -> tuple[str, str]:

@@ -46,8 +46,7 @@ def main(arguments: list[str]) -> None:
     try:
         _serve(zygote, control, owner_pid)
     finally:
-        if os.getppid() != owner_pid:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)  # a killed owner cannot
 
 
 def _serve(zygote: "Zygote", control: socket.socket, owner_pid: int) -> None:

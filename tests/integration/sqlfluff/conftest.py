@@ -14,9 +14,10 @@ CORPUS = Path(__file__).parent / "corpus"
 Lint = Callable[..., LintReply]
 
 
-def effective(dialect: str = "ansi", **overrides: object) -> Effective:
+def effective(overrides: dict[str, object] | None = None) -> Effective:
     """The configuration of a job with nothing but a command line."""
-    return ConfigTree({}, overrides={"dialect": dialect, **overrides}).effective("x.sql")
+    tree = ConfigTree({}, overrides={"dialect": "ansi"} | (overrides or {}))
+    return tree.effective("x.sql")
 
 
 def work(sql: str | bytes, config: Effective | None = None, *, fix: bool = False) -> LintWork:
@@ -29,7 +30,7 @@ def work(sql: str | bytes, config: Effective | None = None, *, fix: bool = False
 @pytest.fixture(scope="module")
 def pool() -> Iterator[LintPool]:
     """Two children with short budgets."""
-    pool = LintPool(2, time_limit_s=3, memory_limit_bytes=512 * 1024**2)
+    pool = LintPool(2, time_limit_s=8, memory_limit_bytes=512 * 1024**2)
     yield pool
     pool.close()
 
