@@ -1,16 +1,25 @@
-"""RabbitMQ as we use it: bounded waits, the queue type of the settings, dead letters at hand."""
+"""RabbitMQ as we use it: bounded waits, the queue type of the settings, dead letters at hand.
 
+Queues and consumers that RabbitMQ left broken are made anew: messages are hints, so a remedy may
+throw some away, and the sweep sends them again.
+"""
+
+import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from dramatiq.brokers.rabbitmq import RabbitmqBroker
-from dramatiq.common import dq_name, xq_name
+import dramatiq
+from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
+from dramatiq.common import dq_name, q_name, xq_name
 from dramatiq.errors import BrokerError, ConnectionClosed
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, NackError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -89,6 +98,44 @@ class Courier:
             pass
 
 
+class QuaylineConsumer(_RabbitmqConsumer):
+    """A consumer that notices when RabbitMQ has forgotten it.
+
+    When a quorum queue is deleted and declared again at once, its consumers are not always told:
+    they stand for ever on the queue that was. The signs, at two looks in a row: the queue knows of
+    no consumer, or messages wait there while we hold none and hear nothing.
+    """
+
+    #: Pause between two looks, in seconds.
+    look_every_s = 5.0
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._looked_at = time.monotonic()
+        self._is_suspect = False
+
+    def __next__(self) -> Any:
+        """Return the next message, None when there was none for a while."""
+        message = super().__next__()
+        if message is not None or self.known_tags:
+            self._is_suspect = False
+        elif time.monotonic() - self._looked_at >= self.look_every_s:
+            self._looked_at = time.monotonic()
+            was_suspect, self._is_suspect = self._is_suspect, self._looks_forgotten()
+            if was_suspect and self._is_suspect:
+                raise ConnectionClosed(f"The consumer of {self.queue_name} hears nothing any more.")
+        return message
+
+    def _looks_forgotten(self) -> bool:
+        try:
+            told = self.channel.queue_declare(self.queue_name, passive=True).method
+        except AMQPError as error:
+            if getattr(error, "reply_code", None) == 404:
+                self.broker.queues_pending.add(q_name(self.queue_name))
+            raise ConnectionClosed(error) from error
+        return bool(told.consumer_count == 0 or told.message_count)
+
+
 class QuaylineRabbit(RabbitmqBroker):
     """RabbitMQ with the queue type of the settings and prefetch 1 on CPU-heavy queues."""
 
@@ -105,6 +152,27 @@ class QuaylineRabbit(RabbitmqBroker):
             raise ConnectionClosed(error) from error
 
     connection = _CONNECTION.getter(_connect)
+
+    @property
+    def consumer_class(self) -> type[_RabbitmqConsumer]:
+        """The class of the consumers."""
+        return QuaylineConsumer
+
+    def enqueue(
+        self, message: dramatiq.Message[Any], *, delay: int | None = None
+    ) -> dramatiq.Message[Any]:
+        """Send a message; a queue that takes none any more is made anew."""
+        try:
+            return super().enqueue(message, delay=delay)
+        except ConnectionClosed as error:
+            if not isinstance(error.message, NackError) or self.count(message.queue_name):
+                raise
+        # So does a quorum queue that was made within the seconds before its node was killed: it
+        # is there, empty and "down", and stays so (seen on RabbitMQ 3.10).
+        log.warning("A broken queue is made anew", extra={"queue": message.queue_name})
+        self.channel.queue_delete(message.queue_name)
+        self.queues_pending.add(message.queue_name)
+        return super().enqueue(message, delay=delay)
 
     def count(self, queue_name: str) -> int:
         """Return how many messages wait in the queue, which is made when it is not there."""

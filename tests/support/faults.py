@@ -42,10 +42,10 @@ def postgres_cluster() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def vhost(rabbit_node: Rabbit) -> Iterator[str]:
+def vhost(rabbit_node: Rabbit) -> str:
     """The URL of the private node's virtual host, without the queues of the tests before."""
     rabbit_node.delete_queues(QUEUES)
-    yield rabbit_node.url
+    return rabbit_node.url
 
 
 @pytest.fixture
@@ -56,12 +56,12 @@ def database() -> Iterator[str]:
 
 
 @pytest.fixture
-def mortal_database(postgres_cluster: Postgres) -> Iterator[str]:
+def mortal_database(postgres_cluster: Postgres) -> str:
     """The URL of an empty database on the cluster that may be restarted."""
     name = f"test_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(postgres_cluster.url, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())
-    yield postgres_cluster.url.rsplit("/", 1)[0] + f"/{name}"
+    return postgres_cluster.url.rsplit("/", 1)[0] + f"/{name}"
 
 
 @dataclass

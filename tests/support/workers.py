@@ -37,7 +37,9 @@ def environment(settings: Settings) -> dict[str, str]:
 class Process:
     """One process group, with its output in a file."""
 
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], logs: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], logs: Path
+    ) -> None:
         self.name = name
         self.command = list(command)
         self.env = dict(env)

@@ -6,7 +6,7 @@ from pipeline.core.kinds import Kind
 
 
 class TrivialParameters(BaseModel):
-    """``tasks`` is their number, ``bad`` those (by place) that end badly, ``pause_s`` what each takes."""
+    """``tasks``: their number; ``bad``: those (by place) that end badly; ``pause_s``: of each."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""``python -m tests.support.trivial.scheduler``: the scheduler process that knows the trivial kind."""
+"""The scheduler process, knowing the trivial kind: ``python -m tests.support.trivial.scheduler``."""
 
 from pipeline.core.kinds import register
 from schedules.__main__ import main
