@@ -139,7 +139,7 @@ WITHOUT_EFFECT = frozenset(
     "large_file_skip_fail".split()
 )
 DECIDED_HERE: Mapping[str, Check] = {
-    "large_file_skip_byte_limit": _only(0, None),
+    "large_file_skip_byte_limit": _only(0, None, 20_000),  # 20,000: its default
     "large_file_skip_char_limit": _only(0, None),
     "use_rust_parser": _only("auto"),
     "use_rust_rules": _only(False),
