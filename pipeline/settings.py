@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         " 0: 8, embedded one more than threads.",
     )
     batch_bytes: int = Field(24 * 1024, ge=1, description="Bytes of input in one batch.")
-    batch_tasks: int = Field(64, ge=1, le=1000, description="Most tasks in one batch.")
+    batch_tasks: int = Field(256, ge=1, le=1000, description="Most tasks in one batch.")
 
     max_source_bytes: int = Field(4 * GIB, ge=1, description="Largest source of one job.")
     max_entries: int = Field(200_000, ge=1, description="Most entries of an archive.")

@@ -4,7 +4,8 @@ Queues stay short. Per kind at most ``window`` batches are in flight (sent and n
 whoever closes one asks for the next. Among the jobs with something due the choice is: highest
 priority, then fewest batches in flight, then fewest tasks done, then oldest. So a job of ten files
 waits for one free slot behind a job of 100,000, not for its end. Within a job the largest task
-goes first, so that no core idles at the end.
+goes first and batches shrink with what is left, so that no core idles at the end, and a small job
+is shared out among the workers, too.
 """
 
 import uuid
@@ -18,7 +19,11 @@ from pipeline import broker
 from pipeline.clock import new_id
 from pipeline.core.context import Context
 from pipeline.core.kinds import Kind, get_kind
+from pipeline.settings import Settings
 from pipeline.store.database import as_uuid, dialect, execute, lock, transaction
+
+#: The smallest batch is this part of a whole one, unless less is left.
+SMALLEST_BATCH = 8
 
 
 @dataclass(slots=True)
@@ -64,7 +69,7 @@ def _choose(kind: Kind, context: Context) -> list[tuple[uuid.UUID, uuid.UUID, li
     chosen = []
     while free > 0 and candidates:
         job = min(candidates, key=lambda each: each.rank)
-        batch = _take(job.id, context)
+        batch = _take(job.id, kind, context)
         if batch is None:
             candidates.remove(job)
             continue
@@ -99,7 +104,7 @@ def _in_flight(kind: Kind, candidates: list[Candidate]) -> int:
     return sum(by_job.values())
 
 
-def _take(job_id: uuid.UUID, context: Context) -> tuple[uuid.UUID, list[str]] | None:
+def _take(job_id: uuid.UUID, kind: Kind, context: Context) -> tuple[uuid.UUID, list[str]] | None:
     """Note the job's next batch as sent; a task with a strike goes alone, sparing others."""
     sql = dialect()
     rows = execute(
@@ -108,7 +113,8 @@ def _take(job_id: uuid.UUID, context: Context) -> tuple[uuid.UUID, list[str]] | 
         " ORDER BY size_bytes DESC LIMIT %s",
         *(job_id.hex, context.settings.batch_tasks),
     )
-    picked = _cut(rows, context.settings.batch_bytes)
+    costs = [(task_id, size + kind.task_cost_bytes, strikes) for task_id, size, strikes in rows]
+    picked = _cut(costs, _budget(sum(cost for _, cost, _ in costs), context.settings))
     if not picked:
         return None
     batch = new_id()
@@ -118,6 +124,12 @@ def _take(job_id: uuid.UUID, context: Context) -> tuple[uuid.UUID, list[str]] | 
         *(batch.hex, sql.ids(picked)),
     )
     return batch, [str(each) for each in picked]
+
+
+def _budget(due_bytes: int, settings: Settings) -> int:
+    """Bytes of the next batch, when so many are due (more than are looked at count as those)."""
+    share = due_bytes // settings.batches_in_flight
+    return min(settings.batch_bytes, max(settings.batch_bytes // SMALLEST_BATCH, share))
 
 
 def _cut(rows: Sequence[tuple[Any, int, int]], batch_bytes: int) -> list[uuid.UUID]:

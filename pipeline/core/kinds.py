@@ -21,7 +21,11 @@ PACKAGE = "pipeline.kinds"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of job: its validated parameters, its doorbells and the package of its code."""
+    """A kind of job: its validated parameters, its doorbells and the package of its code.
+
+    ``task_cost_bytes`` is what a task costs beside its size, told in bytes of input: it keeps
+    batches of many small tasks short where a task is never cheap.
+    """
 
     name: str
     package: str
@@ -30,6 +34,7 @@ class Kind:
     plan_actor: str
     work_queue: str
     work_actor: str
+    task_cost_bytes: int = 0
 
     @property
     def plan(self) -> Callable[..., None]:

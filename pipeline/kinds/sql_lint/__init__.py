@@ -11,4 +11,6 @@ KIND = Kind(
     plan_actor="expand_archive",
     work_queue="sql_analysis",
     work_actor="lint_files",
+    # The smallest file takes about as long as a KiB more of a larger one.
+    task_cost_bytes=1024,
 )

@@ -5,7 +5,8 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.dispatch import Candidate, _cut
+from pipeline.core.dispatch import SMALLEST_BATCH, Candidate, _budget, _cut
+from pipeline.settings import Settings
 
 Row = tuple[uuid.UUID, int, int]
 
@@ -76,3 +77,12 @@ def test_next_is_priority_then_fewest_in_flight_then_fewest_done_then_oldest() -
     ]
     candidates = order[::-1]
     assert sorted(candidates, key=lambda each: each.rank) == order
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**6), st.integers(1, 64))
+def test_a_batch_is_a_fair_share_of_what_is_left_within_bounds(
+    due_bytes: int, batch_bytes: int, window: int
+) -> None:
+    budget = _budget(due_bytes, Settings(batch_bytes=batch_bytes, window=window))
+    assert batch_bytes // SMALLEST_BATCH <= budget <= batch_bytes
+    assert budget <= max(due_bytes // window, batch_bytes // SMALLEST_BATCH)
