@@ -257,6 +257,7 @@ def _print_job(info: Mapping[str, Any]) -> None:
         if info[name] is not None:
             moment = info[name].astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
             line(name.removesuffix("_at").capitalize(), moment)
+    line("Error", (info["result"] or {}).get("error"))
     if info["kind"] == "sql_lint":
         for sentence in summary(info):
             typer.echo(sentence)

@@ -1,5 +1,7 @@
 """The ``quayline`` command. Commands import what is heavy when they run, so that help is quick."""
 
+import io
+import os
 import sys
 from typing import Annotated
 
@@ -47,9 +49,13 @@ app.command(
 
 def _version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        typer.echo(f"quayline {version('quayline')}")
+        try:
+            told = version("quayline")
+        except PackageNotFoundError:  # Run from a checkout.
+            told = "(not installed)"
+        typer.echo(f"quayline {told}")
         raise typer.Exit
 
 
@@ -67,8 +73,19 @@ def everywhere(
     faults.set_debugging(debug)
 
 
+def _steady_streams() -> None:
+    """No character and no closed stream makes writing fail."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def main() -> None:
     """Run the command line; ``--debug`` may also stand after the command."""
+    _steady_streams()
     told = sys.argv[1:]
     own = told[: told.index("--")] if "--" in told else told
     if "--debug" in own:

@@ -25,6 +25,8 @@ GOOD_RUN_S = 60.0
 HOPELESS = frozenset({2})
 #: How often the supervisor looks whether a signal or the master's end came.
 TICK_S = 0.2
+#: Killed processes are gone sooner than this.
+REAP_S = 2.0
 
 
 def command(processes: int, threads: int, extra: Sequence[str] = ()) -> list[str]:
@@ -100,6 +102,7 @@ class Supervisor:
                     self._end_group()
                 continue
             self._end_group()
+            self._await_group()
             return code
 
     def _hear(self, signum: int, _frame: FrameType | None) -> None:
@@ -123,6 +126,16 @@ class Supervisor:
             os.killpg(self._master.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
+
+    def _await_group(self) -> None:
+        """Return once nothing of the group runs; what init does not reap is not waited for long."""
+        until = time.monotonic() + REAP_S
+        while self._master is not None and time.monotonic() < until:
+            try:
+                os.killpg(self._master.pid, 0)
+            except (ProcessLookupError, PermissionError):
+                return
+            time.sleep(0.01)
 
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -25,9 +25,17 @@ def conclude(job: "Job", outputs: Sequence[Output], *, quiet: bool = False) -> i
     if not quiet:
         _summarise(info, outputs, written)
     if fault is not None:
-        say(fault)
+        say(f"{fault}{_first_reason(job)}")
         return UNABLE
     return exit_code(info)
+
+
+def _first_reason(job: "Job") -> str:
+    """Return why the first file was not linted, as a further sentence."""
+    for file in job.results():
+        if file.outcome == "not_linted":
+            return f" {file.path}: {file.explanation}"
+    return ""
 
 
 def exit_code(info: Mapping[str, Any]) -> int:
