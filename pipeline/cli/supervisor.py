@@ -6,6 +6,7 @@ it has ended, whatever is left of the group is killed, and unless an end was ask
 again. When the supervisor itself is killed the kernel sends the master SIGTERM.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 
 from pipeline.cli.exits import SIGNAL, UNABLE
@@ -128,12 +130,10 @@ class Supervisor:
             pass
 
     def _await_group(self) -> None:
-        """Return once nothing of the group runs; what init does not reap is not waited for long."""
+        """Return once nothing of the group runs."""
         until = time.monotonic() + REAP_S
         while self._master is not None and time.monotonic() < until:
-            try:
-                os.killpg(self._master.pid, 0)
-            except (ProcessLookupError, PermissionError):
+            if not _running_in(self._master.pid):
                 return
             time.sleep(0.01)
 
@@ -141,6 +141,17 @@ class Supervisor:
         until = time.monotonic() + seconds
         while not self._asked and time.monotonic() < until:
             time.sleep(min(TICK_S, seconds))
+
+
+def _running_in(group: int) -> bool:
+    """Tell whether a process of the group still runs; one that only waits to be reaped does not."""
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # pid (name) state parent group …; the name may hold blanks and brackets.
+            state, _, its_group = file.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                return True
+    return False
 
 
 def _dying_with(parent: int) -> Callable[[], None]:
