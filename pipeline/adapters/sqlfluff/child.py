@@ -13,11 +13,16 @@ from pipeline.states import Reason
 
 
 def run(
-    connection: socket.socket, engine: Engine, *, zygote_pid: int, address_space_bytes: int
+    connection: socket.socket,
+    engine: Engine,
+    *,
+    user: int | None,
+    zygote_pid: int,
+    address_space_bytes: int,
 ) -> None:
     """Does not return. Called in a freshly forked process; lowers its rights first."""
     try:
-        _settle(connection, zygote_pid, address_space_bytes)
+        _settle(connection, user, zygote_pid, address_space_bytes)
         while True:
             _serve_one(connection, engine)
     except (EOFError, OSError):
@@ -26,13 +31,15 @@ def run(
         os._exit(70)
 
 
-def _settle(connection: socket.socket, zygote_pid: int, address_space_bytes: int) -> None:
+def _settle(
+    connection: socket.socket, user: int | None, zygote_pid: int, address_space_bytes: int
+) -> None:
     sys.dont_write_bytecode = True
     kept = connection.fileno()
     os.closerange(3, kept)
     os.closerange(kept + 1, 4096)
     folders = landlock.code_folders()
-    confinement.drop_root()
+    confinement.drop_root(user)
     landlock.keep_only(folders)
     confinement.limit_resources(address_space_bytes)
     confinement.die_with_parent(zygote_pid)

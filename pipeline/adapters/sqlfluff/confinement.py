@@ -17,6 +17,7 @@ NOBODY = 65534
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWNET = 0x40000000
+_CAPABILITY_VERSION_3 = 0x20080522
 
 
 def _libc() -> ctypes.CDLL:
@@ -57,24 +58,49 @@ def limit_resources(memory_bytes: int) -> None:
     _limit(resource.RLIMIT_AS, _address_space_bytes() + memory_bytes)
 
 
-def drop_root() -> None:
-    """Root becomes nobody, and nobody starts no process."""
-    if os.geteuid() != 0:
+def harmless_user(code: list[str]) -> int | None:
+    """Who root should become: nobody, or the owner of the code where nobody cannot read it.
+
+    SQLFluff keeps reading modules and its own defaults while it works. None: only root with its
+    rights can read these folders.
+    """
+    owners = [os.stat(folder).st_uid for folder in code]
+    able = (user for user in (NOBODY, *owners, 0) if all(_can_read(user, one) for one in code))
+    return next(able, None)
+
+
+def drop_root(user: int | None) -> None:
+    """Root becomes ``user``, holds no capability and starts no process. Others stay who they are.
+
+    A ``user`` of 0 is root by name only: it owns files, and has no right beyond that.
+    """
+    if os.geteuid() != 0 or user is None:
         return
     with contextlib.suppress(OSError):
         os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
-        _limit(resource.RLIMIT_NPROC, 0)
+        if user != 0:
+            os.setgid(user if user == NOBODY else os.getgid())
+            os.setuid(user)
+    _drop_capabilities()
+    _limit(resource.RLIMIT_NPROC, 0)
 
 
-def nobody_can_read(paths: list[str]) -> bool:
-    """Whether the world may read these directories and reach them."""
-    for path in map(Path, paths):
-        for step in (path, *path.parents):
-            mode = step.stat().st_mode
-            if mode & 0o001 == 0 or (step == path and mode & 0o004 == 0):
-                return False
+def _drop_capabilities() -> None:
+    if sys.platform != "linux":
+        return
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    none_at_all = (ctypes.c_uint32 * 6)()
+    with contextlib.suppress(AttributeError, OSError):
+        _libc().capset(header, none_at_all)
+
+
+def _can_read(user: int, folder: str) -> bool:
+    """Whether a plain user, in no group, may reach and list this folder."""
+    for step in (Path(folder), *Path(folder).parents):
+        status = step.stat()
+        bits = status.st_mode >> 6 if status.st_uid == user else status.st_mode
+        if not bits & 0o1 or (step == Path(folder) and not bits & 0o4):
+            return False
     return True
 
 

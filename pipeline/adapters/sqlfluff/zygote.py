@@ -7,10 +7,8 @@ kernel, even while they are stuck inside Rust or a template.
 """
 
 import gc
-import importlib
 import json
 import os
-import pkgutil
 import select
 import shutil
 import signal
@@ -80,6 +78,7 @@ class Zygote:
         self._statuses: dict[int, int | None] = {}  # None: still running
         self._warm: set[str] = set()
         self._engine = _load_engine()
+        self._user = confinement.harmless_user(_code_folders())
         self._warm_up("ansi")
         _settle_memory()
 
@@ -108,6 +107,7 @@ class Zygote:
             child.run(
                 socket.socket(fileno=connection_fd),
                 self._engine,
+                user=self._user,
                 zygote_pid=zygote_pid,
                 address_space_bytes=request["address_space_bytes"],
             )
@@ -166,8 +166,6 @@ def _load_engine() -> Any:
     for encoding in ("utf-8", "gb18030", "utf-16-le"):
         decoding.decode(sample.encode(encoding))
     decoding.judge(sample.encode("gb18030"))
-    if os.geteuid() == 0 and not confinement.nobody_can_read(_code_folders()):
-        _preload_everything()
     assert child
     return linting.Engine()
 
@@ -176,22 +174,8 @@ def _code_folders() -> list[str]:
     import charset_normalizer
     import sqlfluff.dialects
 
-    modules = (os, sqlfluff.dialects, charset_normalizer)
+    modules = (sqlfluff.dialects, charset_normalizer, os)
     return [os.path.dirname(str(module.__file__)) for module in modules]
-
-
-def _preload_everything() -> None:
-    """What a child may import later, since it will not be able to read it as nobody."""
-    import encodings
-
-    import sqlfluff.dialects
-
-    for package in (encodings, sqlfluff.dialects):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            try:
-                importlib.import_module(module.name)
-            except ImportError:  # codecs of other systems
-                continue
 
 
 def _settle_memory() -> None:
