@@ -82,6 +82,7 @@ def make_broker(settings: Settings) -> dramatiq.Broker:
 
 
 _broker: dramatiq.Broker | None = None
+_actors: dict[str, dramatiq.Actor[Any, Any]] = {}
 
 
 def current_broker() -> dramatiq.Broker:
@@ -94,11 +95,16 @@ def current_broker() -> dramatiq.Broker:
 
 
 def use_broker(broker: dramatiq.Broker | None) -> None:
-    """Make ``broker`` this process's own; ``None`` forgets it."""
+    """Make ``broker`` this process's, with the actors of the one before; ``None`` forgets it."""
     global _broker
+    if _broker is not None:
+        _actors.update(_broker.actors)
     _broker = broker
     if broker is not None:
         dramatiq.set_broker(broker)
+        for actor in _actors.values():
+            actor.broker = broker
+            broker.declare_actor(actor)
 
 
 def message(queue: str, actor: str, *args: Any) -> dramatiq.Message[Any]:

@@ -104,7 +104,7 @@ class Client:
             **_config(config),
             baseline=self._baseline(baseline),
         )
-        with as_stream(source, name, root) as stream:
+        with as_stream(source, name, root, parameters=told, settings=self.settings) as stream:
             blob = self._context.blobs.put(stream.file, limit_bytes=self.settings.max_source_bytes)
         job_id = jobs.submit(
             Submission(

@@ -232,6 +232,16 @@ def test_callers_faults_are_refused_before_anything_is_stored(
     assert len(client.jobs(limit=1000)) == jobs
 
 
+def test_settings_and_config_say_what_counts_as_sql_in_a_folder(
+    client: Client, tmp_path: Path
+) -> None:
+    for name in ("a.sql", "b.pgsql"):
+        (tmp_path / name).write_bytes(CLEAN)
+    config = b"[sqlfluff]\ndialect = ansi\nsql_file_exts = .pgsql\n"
+    job = client.lint(tmp_path, config=config).wait(60)
+    assert [file.path for file in job.results()] == ["b.pgsql"]
+
+
 def test_every_report_can_be_had_of_an_ended_job(client: Client) -> None:
     job = client.lint(SHOP).wait(90)
     for name in ("json", "sarif", "junit", "gitlab", "github", "csv", "text", "html", "diff"):

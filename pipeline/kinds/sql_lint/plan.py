@@ -19,6 +19,7 @@ from pipeline.core.context import Context
 from pipeline.core.planning import Planning
 from pipeline.core.transitions import NewTask
 from pipeline.errors import Permanent
+from pipeline.kinds.sql_lint.configuration import config_tree, sql_suffixes
 from pipeline.kinds.sql_lint.spec import LintParameters
 from pipeline.settings import Settings
 from pipeline.states import Reason, TaskState
@@ -90,17 +91,10 @@ class Expansion:
                     files[member.name] = member.read()
                 except Permanent as error:
                     self._warn(f"{member.name}: {error.message}")
-        told = self._parameters
-        extra = (told.config_name, told.config.encode()) if told.config is not None else None
-        return ConfigTree(
-            files,
-            overrides=told.core_overrides(),
-            extra=extra,
-            base=[(name, text.encode()) for name, text in told.base_configs],
-        )
+        return config_tree(files, self._parameters)
 
     def _chunks(self, archive: Archive, tree: ConfigTree) -> Iterator[list["Draft"]]:
-        suffixes = _suffixes(self._context.settings, tree)
+        suffixes = sql_suffixes(self._context.settings, tree)
         chunk: list[Draft] = []
         size, seq, most = 0, 0, FIRST_CHUNK
         for member in archive:
@@ -217,12 +211,6 @@ class Draft:
 
     def _task(self, payload: dict[str, Any], *told: Any) -> NewTask:
         return NewTask(self.seq, self.name, self.size_bytes, payload, *told)
-
-
-def _suffixes(settings: Settings, tree: ConfigTree) -> tuple[str, ...]:
-    if settings.lint_suffixes:
-        return tuple(each.strip().lower() for each in settings.lint_suffixes.split(",") if each)
-    return tree.sql_file_exts
 
 
 def notes_name(job_id: str) -> str:

@@ -6,15 +6,19 @@ and of the configuration that SQLFluff would read for them.
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, cast
 
 from pipeline.adapters.archives import write_bundle
-from pipeline.adapters.sqlfluff.config import ConfigTree, is_config_name
+from pipeline.adapters.sqlfluff.config import is_config_name
 from pipeline.errors import Refused
+from pipeline.kinds.sql_lint.configuration import config_tree, sql_suffixes
+from pipeline.kinds.sql_lint.spec import LintParameters
+from pipeline.settings import Settings, get_settings
 
 Source = str | Path | bytes | BinaryIO | Mapping[str, bytes] | Sequence[str | Path]
 
@@ -34,13 +38,24 @@ class Stream:
 
 @contextmanager
 def as_stream(
-    source: Source, name: str | None = None, root: Path | None = None
+    source: Source,
+    name: str | None = None,
+    root: Path | None = None,
+    *,
+    parameters: LintParameters | None = None,
+    settings: Settings | None = None,
 ) -> Iterator[Stream]:
     """Yield the source as one archive; ``Refused`` when it is not there or cannot be read.
 
     ``root`` is the folder that names are told from and whose configuration counts, as SQLFluff's
-    working folder does; by default each folder given is its own root.
+    working folder does; by default each folder given is its own root. Which files of a folder
+    count is told by its configuration, by the job's ``parameters`` and by the settings.
     """
+    select = partial(
+        _selected,
+        parameters=parameters or LintParameters(),
+        settings=settings or get_settings(),
+    )
     if isinstance(source, bytes):
         yield from _spooled(name or "upload", lambda out: out.write(source))
     elif isinstance(source, Mapping):
@@ -50,7 +65,7 @@ def as_stream(
         yield Stream(cast(BinaryIO, source), name or "upload")
     else:
         given = [source] if isinstance(source, (str, Path)) else list(source)
-        yield from _paths([Path(each) for each in given], name, root)
+        yield from _paths([Path(each) for each in given], name, root, select)
 
 
 def is_archive(path: Path) -> bool:
@@ -67,7 +82,12 @@ def is_archive(path: Path) -> bool:
     )
 
 
-def _paths(paths: Sequence[Path], name: str | None, root: Path | None) -> Iterator[Stream]:
+def _paths(
+    paths: Sequence[Path],
+    name: str | None,
+    root: Path | None,
+    select: Callable[[Sequence[Path], Path | None], dict[str, Path]],
+) -> Iterator[Stream]:
     if not paths:
         raise Refused("There is nothing to lint: no path was given.")
     # Without `..`, which no name in an archive may have.
@@ -82,14 +102,16 @@ def _paths(paths: Sequence[Path], name: str | None, root: Path | None) -> Iterat
     if any(path.is_file() and is_archive(path) for path in paths):
         raise Refused("An archive is a job of its own; submit it alone.")
     try:
-        files = sorted(_selected(paths, root).items())
+        files = sorted(select(paths, root).items())
     except OSError as error:
         raise Refused(f"{error.filename} cannot be read: {error.strerror}.") from error
     title = name or ", ".join(path.name or str(path) for path in paths)[:200]
     yield from _spooled(title, lambda out: write_bundle(out, files))
 
 
-def _selected(paths: Sequence[Path], root: Path | None) -> dict[str, Path]:
+def _selected(
+    paths: Sequence[Path], root: Path | None, *, parameters: LintParameters, settings: Settings
+) -> dict[str, Path]:
     """Return archive name -> file: the SQL files below the paths, the configuration above."""
     root = _root(paths, root)
     found: dict[str, Path] = {}
@@ -101,14 +123,15 @@ def _selected(paths: Sequence[Path], root: Path | None) -> dict[str, Path]:
                 if is_config_name(file.name) and file.is_file():
                     found[file.relative_to(root).as_posix()] = file
     configs = {name: file for name, file in found.items() if is_config_name(name)}
-    tree = ConfigTree({name: file.read_bytes() for name, file in configs.items()}, overrides={})
+    tree = config_tree({name: file.read_bytes() for name, file in configs.items()}, parameters)
+    suffixes = sql_suffixes(settings, tree)
     exact = {path for path in paths if path.is_file()}
     return {
         name: file
         for name, file in found.items()
         if name in configs
         or file in exact
-        or (name.lower().endswith(tree.sql_file_exts) and not tree.ignores(name))
+        or (name.lower().endswith(suffixes) and not tree.ignores(name))
     }
 
 
