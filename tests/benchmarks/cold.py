@@ -82,7 +82,7 @@ def lint(running: Service, corpus: Corpus, **told: Any) -> Ours:
     began = time.perf_counter()
     job = running.client.lint(corpus.archive, **told)
     submitted = time.perf_counter() - began
-    job.wait(LIMIT_S, poll_s=0.02)
+    job.wait(LIMIT_S)
     seconds = time.perf_counter() - began
     cpu = used(before, running.cpu_s())
     row = job.info()

@@ -96,7 +96,10 @@ def _role(process: psutil.Process) -> str:
 def _cpu_s(process: psutil.Process) -> float:
     with contextlib.suppress(psutil.Error):
         times = process.cpu_times()
-        return float(times.user + times.system)
+        own = float(times.user + times.system)
+        # A zygote buries the lint children that were worn out or killed.
+        buried = times.children_user + times.children_system if _role(process) == "lint" else 0.0
+        return own + float(buried)
     return 0.0
 
 
