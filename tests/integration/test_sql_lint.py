@@ -121,7 +121,8 @@ def test_refused_configuration_is_a_warning_in_the_report(client: Client) -> Non
 
 def test_hostile_files_cost_themselves_only(client: Client) -> None:
     files = {
-        "hang.sql": b"SELECT 1" + b" + 1" * 4000 + b"\n",
+        "hang.sql": b"SELECT t0.a FROM t0\n"
+        + b"".join(b"INNER JOIN t%d ON t%d.a = t%d.a\n" % (n, n, n - 1) for n in range(1, 1601)),
         "eat.sql": b"SELECT '{{ 'a' * 2000000000 }}'\n",
         "binary.sql": bytes(range(256)) * 8,
         "good.sql": CLEAN,
