@@ -124,13 +124,30 @@ def _connectable(url: str, pool: int, timeout_s: float) -> peewee.Database:
         )
     if parts.scheme in ("postgresql", "postgres"):
         conninfo = parts._replace(scheme="postgresql").geturl()
-        limits = {"connect_timeout": max(2, int(timeout_s)), **dict(parse_qsl(parts.query))}
+        limits = {**_patience(timeout_s), **dict(parse_qsl(parts.query))}
         return PooledPostgresqlDatabase(
             conninfo, max_connections=pool, timeout=timeout_s, prefer_psycopg3=True, **limits
         )
     raise Refused(
         f"The database URL must begin with postgresql:// or sqlite:///, not {parts.scheme!r}."
     )
+
+
+def _patience(timeout_s: float) -> dict[str, Any]:
+    """Return libpq's limits: what a frozen process or a lost network may hold up, and how long.
+
+    A process that stops inside a transaction (frozen, or its machine gone) would keep its locks,
+    and so everybody, until the kernel's keepalive gives up two hours later.
+    """
+    idle_ms = int(timeout_s * 3 * 1000)
+    return {
+        "connect_timeout": max(2, int(timeout_s)),
+        "options": f"-c idle_in_transaction_session_timeout={idle_ms}",
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+    }
 
 
 @contextmanager

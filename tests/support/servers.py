@@ -5,6 +5,7 @@ data in a temporary folder, in a session of their own that is killed at the end.
 """
 
 import getpass
+import logging
 import os
 import pwd
 import random
@@ -29,6 +30,9 @@ from pika.exceptions import AMQPError
 from tests.support.waiting import eventually
 
 START_S = 60.0
+
+# Ten lines and a traceback for every knock at a server that is still starting.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 class Server:

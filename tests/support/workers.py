@@ -79,10 +79,10 @@ class Process:
         assert self._popen is not None
         return self._popen.wait(within_s)
 
-    def terminate(self) -> None:
-        """Ask the process to end (SIGTERM)."""
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process itself, not to its group."""
         with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
+            os.kill(self.pid, number)
 
     def kill(self) -> None:
         """SIGKILL the whole group, as a supervisor does with what is left of a service."""

@@ -1,0 +1,260 @@
+"""Database connections that are few, cut, or held by a process that does nothing any more."""
+
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pipeline.core import jobs
+from pipeline.core.context import Context, close_context, open_context
+from pipeline.core.dispatch import dispatch
+from pipeline.core.jobs import Submission
+from pipeline.errors import DatabaseUnavailable
+from pipeline.settings import Settings
+from pipeline.states import JobState
+from pipeline.store.database import execute, proxy, session, transaction
+from tests.support import factories as make
+from tests.support.faults import Fleet
+from tests.support.waiting import eventually
+from tests.support.workers import environment, running, script
+
+
+@pytest.fixture
+def opened(tmp_path: Path, database: str) -> Iterator[Context]:
+    """A context with four connections on a PostgreSQL database; messages stay in memory."""
+    settings = Settings(state_dir=tmp_path, database_url=database, database_pool=4)
+    yield open_context(settings)
+    close_context()
+
+
+def cut_all(url: str) -> int:
+    """Cut every connection to the database but our own; return how many there were."""
+    with psycopg.connect(url, autocommit=True) as admin:
+        cut = admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchall()
+    return len(cut)
+
+
+def in_threads(number: int, act: Callable[[], None]) -> None:
+    """Run the act in so many threads; the first error is raised here."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            act()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def submit() -> uuid.UUID:
+    return jobs.submit(Submission(kind="trivial", parameters={"tasks": 0}))
+
+
+def test_more_threads_than_connections_wait_for_one_another(opened: Context) -> None:
+    submitted: list[uuid.UUID] = []
+
+    def act() -> None:
+        for _ in range(10):
+            submitted.append(submit())
+            assert jobs.get(submitted[-1]).state == JobState.PENDING
+
+    in_threads(12, act)
+    assert len(set(submitted)) == 120
+    assert not proxy.obj._in_use
+
+
+def test_no_connection_free_in_time_is_typed(tmp_path: Path, database: str) -> None:
+    open_context(
+        Settings(
+            state_dir=tmp_path, database_url=database, database_pool=1, database_timeout_s=0.5
+        )
+    )
+    try:
+        held, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with session():
+                held.set()
+                done.wait(20)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        held.wait(10)
+        with pytest.raises(DatabaseUnavailable):
+            submit()
+        done.set()
+        holder.join()
+        assert submit()
+    finally:
+        close_context()
+
+
+def test_thread_that_ends_leaves_its_slot(opened: Context) -> None:
+    for _ in range(12):
+        in_threads(1, lambda: submit() and None)
+    assert not proxy.obj._in_use
+
+
+def test_idle_connections_that_were_cut_are_not_used_again(opened: Context, database: str) -> None:
+    in_threads(4, lambda: submit() and None)
+    assert cut_all(database) >= 1
+    told: list[object] = []
+
+    def again() -> None:
+        try:
+            told.append(submit())
+        except DatabaseUnavailable as error:
+            told.append(error)
+
+    for _ in range(8):
+        in_threads(1, again)
+    # libpq only notices at the next use, so that use may fail; the one after may not.
+    assert not [each for each in told[4:] if isinstance(each, Exception)]
+
+
+def test_thread_whose_connection_was_cut_goes_on_by_itself(opened: Context, database: str) -> None:
+    failures = 0
+    for _ in range(5):
+        submit()
+        cut_all(database)
+        try:
+            submit()
+        except DatabaseUnavailable:
+            failures += 1
+        assert submit()
+    assert failures <= 5
+    assert not proxy.obj._in_use
+
+
+def test_cut_in_a_transaction_writes_nothing_and_says_so(opened: Context, database: str) -> None:
+    job_id = submit()
+    with pytest.raises(DatabaseUnavailable), transaction():
+        execute("UPDATE jobs SET stage = 'half' WHERE id = %s", job_id.hex)
+        assert cut_all(database) >= 1
+        execute("UPDATE jobs SET message = 'half' WHERE id = %s", job_id.hex)
+    assert jobs.get(job_id).stage == "queued"
+    assert not proxy.obj._in_use
+
+
+def test_cut_before_the_commit_writes_nothing_and_says_so(opened: Context, database: str) -> None:
+    job_id = submit()
+    with pytest.raises(DatabaseUnavailable), transaction():
+        execute("UPDATE jobs SET stage = 'half' WHERE id = %s", job_id.hex)
+        assert cut_all(database) >= 1
+    assert jobs.get(job_id).stage == "queued"
+    assert not proxy.obj._in_use
+
+
+def test_cut_in_nested_sessions_is_typed_and_mended(opened: Context, database: str) -> None:
+    with pytest.raises(DatabaseUnavailable), session(), session():
+        assert cut_all(database) >= 1
+        execute("SELECT 1")
+    with session():
+        assert execute("SELECT 1") == [(1,)]
+    assert not proxy.obj._in_use
+
+
+def test_cut_again_and_again_under_many_threads_loses_no_slot(
+    opened: Context, database: str
+) -> None:
+    ended = threading.Event()
+    counts = {"done": 0, "failed": 0}
+    lock = threading.Lock()
+
+    def act() -> None:
+        while not ended.is_set():
+            try:
+                submit()
+                told = "done"
+            except DatabaseUnavailable:
+                told = "failed"
+            with lock:
+                counts[told] += 1
+
+    def cut() -> None:
+        for _ in range(20):
+            before = counts["done"]
+            cut_all(database)
+            eventually(lambda: counts["done"] > before + 5, within_s=20)  # noqa: B023
+        ended.set()
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    in_threads(8, act)
+    cutter.join()
+    assert not proxy.obj._in_use
+    assert counts["done"] > 100
+
+
+@pytest.mark.timeout(120)
+def test_job_ends_though_its_workers_connections_are_cut(fleet: Fleet) -> None:
+    with running(fleet.worker(processes=2), fleet.scheduler()):
+        job_id = fleet.submit(300, pause_s=0.02)
+        for part in range(1, 6):
+            eventually(lambda: done(job_id) >= part * 40, within_s=30)  # noqa: B023
+            assert cut_all(fleet.settings.database) > 0
+        found = fleet.settled(within_s=60)
+    assert found.sound, found.line("connections cut")
+    assert found.succeeded == 300
+
+
+def done(job_id: uuid.UUID) -> int:
+    """Return how many tasks have ended, 0 while our own connection is cut."""
+    try:
+        return jobs.get(job_id).done
+    except DatabaseUnavailable:
+        return 0
+
+
+HOLD_LOCK = """
+from pipeline.core.context import open_context
+from pipeline.store.database import lock, transaction
+import sys
+open_context()
+with transaction():
+    lock("dispatch:trivial")
+    print("holding", flush=True)
+    sys.stdin.read() or __import__("threading").Event().wait()
+"""
+
+
+@pytest.mark.timeout(120)
+def test_frozen_process_in_a_transaction_does_not_hold_the_others_for_ever(
+    tmp_path: Path, database: str
+) -> None:
+    settings = Settings(state_dir=tmp_path, database_url=database, database_timeout_s=2)
+    context = open_context(settings)
+    frozen = script("frozen", HOLD_LOCK, environment(settings), tmp_path)
+    try:
+        with running(frozen):
+            eventually(lambda: frozen.said("holding"), within_s=20)
+            frozen.signal(signal.SIGSTOP)
+            make.planned_job(context, tasks=0)
+            began = time.monotonic()
+            eventually(lambda: dispatched(context), within_s=60)
+            assert time.monotonic() - began < 30
+    finally:
+        close_context()
+
+
+def dispatched(context: Context) -> bool:
+    try:
+        dispatch("trivial", context)
+    except DatabaseUnavailable:
+        return False
+    return True
