@@ -31,12 +31,13 @@ FORM = 1
 class Gatekeeper(Middleware):
     """Takes no message of another form, and tells running work when its worker is to stop."""
 
-    def __init__(self) -> None:
-        self.stopping = threading.Event()
-
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Note it."""
-        self.stopping.set()
+        _stopping.set()
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Its threads have ended; what this process does next is not stopped by it."""
+        _stopping.clear()
 
     def before_process_message(
         self, broker: dramatiq.Broker, message: dramatiq.MessageProxy
@@ -49,13 +50,17 @@ class Gatekeeper(Middleware):
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Begin anew."""
-        self.stopping.clear()
+        _stopping.clear()
+
+
+#: Of the process, not of a broker: a worker takes messages on the broker that its actors were
+#: declared on, and sends on the one of its context.
+_stopping = threading.Event()
 
 
 def stopping() -> bool:
     """Tell whether this process's worker was asked to stop."""
-    found = (each for each in current_broker().middleware if isinstance(each, Gatekeeper))
-    return any(gatekeeper.stopping.is_set() for gatekeeper in found)
+    return _stopping.is_set()
 
 
 def middleware() -> list[Middleware]:

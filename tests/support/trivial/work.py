@@ -2,6 +2,7 @@
 
 import threading
 
+from pipeline import broker
 from pipeline.core.runner import Ending
 from pipeline.states import Reason
 from tests.support.trivial import TrivialParameters
@@ -11,9 +12,12 @@ def work(job, claims, ledger, beat, context):
     """End every task as the parameters say."""
     told = TrivialParameters.model_validate(job.parameters)
     for claim in claims:
-        if told.pause_s:
-            threading.Event().wait(told.pause_s)
         if beat.stopped():
             return
+        if broker.stopping():
+            ledger.hand_back(Reason.WORKER_LOST, "The worker was stopped.")
+            return
+        if told.pause_s:
+            threading.Event().wait(told.pause_s)
         reason = told.bad.get(claim.seq)
         ledger.add(Ending(claim, Reason(reason) if reason else None))
