@@ -87,7 +87,6 @@ def make_broker(settings: Settings) -> dramatiq.Broker:
 
 
 _broker: dramatiq.Broker | None = None
-_actors: dict[str, dramatiq.Actor[Any, Any]] = {}
 
 
 def current_broker() -> dramatiq.Broker:
@@ -100,16 +99,19 @@ def current_broker() -> dramatiq.Broker:
 
 
 def use_broker(broker: dramatiq.Broker | None) -> None:
-    """Make ``broker`` this process's, with the actors of the one before; ``None`` forgets it."""
+    """Make ``broker`` this process's own; ``None`` forgets it."""
     global _broker
-    if _broker is not None:
-        _actors.update(_broker.actors)
     _broker = broker
     if broker is not None:
         dramatiq.set_broker(broker)
-        for actor in _actors.values():
-            actor.broker = broker
-            broker.declare_actor(actor)
+
+
+def take_over(actor: dramatiq.Actor[Any, Any]) -> None:
+    """Let an actor that was declared on an earlier broker of this process work on this one."""
+    broker = current_broker()
+    if actor.broker is not broker:
+        actor.broker = broker
+        broker.declare_actor(actor)
 
 
 def message(queue: str, actor: str, *args: Any) -> dramatiq.Message[Any]:

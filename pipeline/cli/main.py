@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import faults, jobs, linting, service
+from pipeline.cli import faults, jobs, linting, repair, service
 from pipeline.cli.doctor import doctor
 from pipeline.cli.panels import PanelCommand
 from pipeline.cli.settings_table import settings
@@ -36,6 +36,7 @@ for panel, name, command in (
     (SERVICE, "run", service.run),
     (SERVICE, "sweep", service.sweep),
     (SERVICE, "doctor", doctor),
+    (SERVICE, "fsck", repair.fsck),
     (SERVICE, "settings", settings),
 ):
     app.command(name, cls=PanelCommand, rich_help_panel=panel)(command)
@@ -45,6 +46,9 @@ app.command(
     rich_help_panel=SERVICE,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )(service.worker)
+
+
+app.add_typer(repair.dead_letters, name="dead-letters", rich_help_panel=SERVICE)
 
 
 def _version(asked: bool) -> None:

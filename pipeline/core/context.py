@@ -24,12 +24,17 @@ def open_context(settings: Settings | None = None) -> Context:
     global _current
     if settings is None and _current is not None:
         return _current
+    own_broker = settings is not None and settings is not get_settings()
     settings = settings or get_settings()
     database.open_database(
         settings.database, pool=settings.database_pool, timeout_s=settings.database_timeout_s
     )
     schema.migrate()
-    broker.use_broker(broker.make_broker(settings))
+    # In a worker process the actors stand on the broker of the settings already.
+    if own_broker:
+        broker.use_broker(broker.make_broker(settings))
+    else:
+        broker.current_broker()
     _current = Context(settings, BlobStore(settings.storage))
     return _current
 

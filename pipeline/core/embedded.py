@@ -6,6 +6,7 @@ and the next process on the same database goes on.
 
 import importlib
 import logging
+import sys
 import threading
 
 import dramatiq
@@ -25,13 +26,21 @@ ACTORS = "actors"
 LIGHT_THREADS = 3
 
 
+def _declare_actors() -> None:
+    importlib.import_module(ACTORS)
+    rooms = [room for name, room in sys.modules.items() if name.partition(".")[0] == ACTORS]
+    for actor in (each for room in rooms for each in vars(room).values()):
+        if isinstance(actor, dramatiq.Actor):
+            broker.take_over(actor)
+
+
 class Embedded:
     """Worker threads and a sweep thread; ``close`` lets what runs end and stops them."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._ended = threading.Event()
-        importlib.import_module(ACTORS)
+        _declare_actors()
         # A kind has at most ``batches_in_flight`` messages, so light ones always find a thread.
         threads = context.settings.batches_in_flight + LIGHT_THREADS
         self._worker = dramatiq.Worker(

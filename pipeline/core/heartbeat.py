@@ -22,16 +22,24 @@ STOPS = {
 
 
 class Heartbeat:
-    """A thread that calls ``renew`` three times a lease and watches the job.
+    """A thread that calls ``renew`` three times a lease, and watches the job.
 
     ``stopped()`` is cheap and tells work that it should end; ``reason`` tells why: cancelled,
-    deadline, or worker_lost when the lease went to somebody else.
+    deadline, or worker_lost when the lease went to somebody else. ``also`` is called at every look.
     """
 
-    def __init__(self, job_id: uuid.UUID, renew: Callable[[], bool], *, lease_s: float) -> None:
+    def __init__(
+        self,
+        job_id: uuid.UUID,
+        renew: Callable[[], bool],
+        *,
+        lease_s: float,
+        also: Callable[[], None] = lambda: None,
+    ) -> None:
         self.job_id = job_id
         self.reason: Reason | None = None
         self._renew = renew
+        self._also = also
         self._renew_every_s = lease_s / 3
         self._ended = threading.Event()
         self._stop = threading.Event()
@@ -47,6 +55,7 @@ class Heartbeat:
         while not self._ended.wait(tick):
             since_renewal += tick
             try:
+                self._also()
                 self.reason = self._asked_to_stop()
                 if self.reason is None and since_renewal >= self._renew_every_s:
                     since_renewal = 0.0

@@ -1,6 +1,7 @@
 """Runs one batch of tasks: claim, work, close, send what is due next."""
 
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Sequence
@@ -44,22 +45,44 @@ class Ending:
 
 
 class Ledger:
-    """Collects the endings of a batch and closes them together: one transaction for many tasks."""
+    """Collects the endings of a batch and closes them together: one transaction for many tasks.
+
+    The work adds, the heartbeat's thread writes what has waited, so that an ending neither hides
+    nor loses its lease behind a neighbour that takes long.
+    """
 
     def __init__(self, job_id: uuid.UUID, claims: Sequence[Claim], context: Context) -> None:
         self.job_id = job_id
         self.open = {claim.id: claim for claim in claims}
         self.job_ended = False
         self._context = context
+        self._claims = dict(self.open)
         self._waiting: list[tuple[Outcome, Result | None]] = []
         self._flushed_at = time.monotonic()
+        self._lock = threading.RLock()
 
     def add(self, ending: Ending) -> None:
-        """Note an ending; it is written within ``FLUSH_EVERY_S`` of work, or at the batch's end."""
-        self._waiting.append((self._outcome(ending), ending.result))
-        del self.open[ending.claim.id]
-        if time.monotonic() - self._flushed_at >= FLUSH_EVERY_S:
-            self.flush()
+        """Note an ending; it is written with others, soon."""
+        with self._lock:
+            self._waiting.append((self._outcome(ending), ending.result))
+            del self.open[ending.claim.id]
+            if self._is_due():
+                self.flush()
+
+    def beat(self) -> None:
+        """Write what has waited; called from the heartbeat's thread."""
+        with self._lock:
+            if self._is_due():
+                self._write()
+
+    def held(self) -> list[Claim]:
+        """Return the claims whose ending is not written yet: their leases must be renewed."""
+        with self._lock:
+            noted = [self._claims[outcome.task_id] for outcome, _ in self._waiting]
+            return [*self.open.values(), *noted]
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._flushed_at >= FLUSH_EVERY_S
 
     def stop(self, state: TaskState, reason: Reason, message: str) -> None:
         """Close every task that is still open this way."""
@@ -83,9 +106,10 @@ class Ledger:
 
     def flush(self) -> None:
         """Write what was noted: results first, then the closes and the rollup."""
-        for attempt in _patiently(self._context.settings.lease_s):
-            with attempt:
-                self._write()
+        with self._lock:
+            for attempt in _patiently(self._context.settings.lease_s):
+                with attempt:
+                    self._write()
 
     def _write(self) -> None:
         if self._waiting:
@@ -147,10 +171,10 @@ def _work(job: JobRow, claims: list[Claim], context: Context) -> None:
     ledger = Ledger(job.id, claims, context)
 
     def renew() -> bool:
-        held = list(ledger.open.values())
+        held = ledger.held()
         return not held or bool(transitions.renew(held, lease_s=context.settings.lease_s))
 
-    with Heartbeat(job.id, renew, lease_s=context.settings.lease_s) as beat:
+    with Heartbeat(job.id, renew, lease_s=context.settings.lease_s, also=ledger.beat) as beat:
         try:
             get_kind(job.kind).work(job, claims, ledger, beat, context)
         except Transient as error:
