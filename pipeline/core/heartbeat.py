@@ -62,6 +62,9 @@ class Heartbeat:
                     self.reason = None if self._renew() else Reason.WORKER_LOST
             except DatabaseUnavailable as error:
                 log.warning("A heartbeat could not be written", extra={"error": str(error)})
+            except Exception:
+                # A thread that ended here would let the lease of live work lapse.
+                log.exception("A heartbeat failed")
             if self.reason is not None:
                 self._stop.set()
                 return

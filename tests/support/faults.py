@@ -85,9 +85,16 @@ class Fleet:
         """Return the scheduler process, not yet started."""
         return scheduler(self.env, self.logs, module="tests.support.trivial.scheduler", name=name)
 
-    def submit(self, tasks: int, *, pause_s: float = 0.0, **told: object) -> uuid.UUID:
+    def submit(
+        self,
+        tasks: int,
+        *,
+        pause_s: float = 0.0,
+        slow: dict[int, float] | None = None,
+        **told: object,
+    ) -> uuid.UUID:
         """Submit a trivial job from this process."""
-        parameters = {"tasks": tasks, "pause_s": pause_s}
+        parameters = {"tasks": tasks, "pause_s": pause_s, "slow": slow or {}}
         job_id = jobs.submit(Submission(kind="trivial", parameters=parameters, **told))  # type: ignore[arg-type]
         self.accepted[str(job_id)] = tasks
         return job_id

@@ -6,13 +6,17 @@ from pipeline.core.kinds import Kind
 
 
 class TrivialParameters(BaseModel):
-    """``tasks``: their number; ``bad``: those (by place) that end badly; ``pause_s``: of each."""
+    """``tasks``: their number; ``bad``: those (by place) that end badly; ``pause_s``: of each.
+
+    ``slow``: those (by place) that take another pause.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     tasks: int = 0
     bad: dict[int, str] = {}
     pause_s: float = 0.0
+    slow: dict[int, float] = {}
 
 
 KIND = Kind(

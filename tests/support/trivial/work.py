@@ -17,7 +17,7 @@ def work(job, claims, ledger, beat, context):
         if broker.stopping():
             ledger.hand_back(Reason.WORKER_LOST, "The worker was stopped.")
             return
-        if told.pause_s:
-            threading.Event().wait(told.pause_s)
+        if pause_s := told.slow.get(claim.seq, told.pause_s):
+            threading.Event().wait(pause_s)
         reason = told.bad.get(claim.seq)
         ledger.add(Ending(claim, Reason(reason) if reason else None))
