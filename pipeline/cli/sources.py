@@ -13,7 +13,9 @@ from typing import IO, Any, BinaryIO, cast
 from pipeline.adapters.sqlfluff.config import ConfigTree, is_config_name
 from pipeline.cli.layers import NAMES, Layer, layers_above
 from pipeline.errors import Refused
+from pipeline.kinds.sql_lint.configuration import sql_suffixes
 from pipeline.kinds.sql_lint.source import as_stream, is_archive
+from pipeline.settings import get_settings
 
 IGNORE_FILE = ".sqlfluffignore"
 STDIN_NAME = "stdin.sql"
@@ -79,7 +81,7 @@ def _from_stdin(filename: str | None, local_config: bool) -> JobSource:
             if folder.is_relative_to(root):
                 files.update(_configs_of(folder, root))
     name = target.relative_to(root).as_posix()
-    if not name.lower().endswith(ConfigTree(files).sql_file_exts):
+    if not name.lower().endswith(sql_suffixes(get_settings(), ConfigTree(files))):
         name += ".sql"
     files[name] = sys.stdin.buffer.read()
     layers = layers_above(root) if local_config else ()

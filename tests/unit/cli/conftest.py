@@ -2,7 +2,6 @@
 
 import logging
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +98,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
         monkeypatch.delenv(f"QUAYLINE_{name}", raising=False)
     monkeypatch.setenv("QUAYLINE_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("QUAYLINE_SWEEP_S", "0.1")
+    monkeypatch.setenv("QUAYLINE_BACKOFF_S", "0")
     get_settings.cache_clear()
     handlers, level = logging.root.handlers[:], logging.root.level
     yield tmp_path / "state"
@@ -109,14 +109,11 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
 
 
 @pytest.fixture
-def quayline(environment: Path, engine: StandIn, monkeypatch: pytest.MonkeyPatch) -> Quayline:
+def quayline(environment: Path, engine: StandIn) -> Quayline:
     """Run a command line in this process; the result has exit_code, stdout and stderr."""
 
     def run(*told: object, stdin: str | bytes | None = None) -> Any:
         get_settings.cache_clear()
-        # Every command line is a process of its own: its actors are declared on its own broker.
-        for name in [each for each in sys.modules if each.partition(".")[0] == "actors"]:
-            monkeypatch.delitem(sys.modules, name)
         return CliRunner().invoke(
             app, [str(each) for each in told], input=stdin, prog_name="quayline"
         )

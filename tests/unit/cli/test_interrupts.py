@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 
 import pytest
 
@@ -11,6 +12,7 @@ from pipeline.cli.following import Follower
 from pipeline.cli.interrupts import Interrupted, Interrupts
 from pipeline.errors import DatabaseUnavailable
 from pipeline.producer import Client
+from tests.support.waiting import eventually
 from tests.unit.cli.test_display import progress
 
 
@@ -46,12 +48,12 @@ def test_a_job_accepted_in_the_moment_of_the_signal_is_cancelled(quayline, here,
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_running_jobs_are_all_cancelled(quayline, here, engine, monkeypatch, signum, code):
-    lint = engine.lint
+    lint, first = engine.lint, threading.Lock()
 
     def signalled(told, *, cancelled):
-        os.kill(os.getpid(), signum)
-        while not cancelled():
-            pass
+        if first.acquire(blocking=False):
+            os.kill(os.getpid(), signum)
+        eventually(cancelled, within_s=20)
         return lint(told, cancelled=cancelled)
 
     monkeypatch.setattr(engine, "lint", signalled)
