@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 from tests.benchmarks.conditions import conditions
-from tests.benchmarks.figures import keep
+from tests.benchmarks.figures import Figure, keep
 from tests.benchmarks.registry import BENCHES, Plan, bench
 
 
@@ -32,13 +32,16 @@ def main() -> int:
         began = time.monotonic()
         before = conditions(plan.folder)
         print(f"{name}: {before}", file=sys.stderr, flush=True)
+        figures: list[Figure] = []
         try:
-            figures = bench(name)(plan)
+            for figure in bench(name)(plan):
+                figures.append(figure)
+                table = keep(plan.folder, before, figures)
         except Exception:  # noqa: BLE001  (one broken bench costs only its own figures)
             traceback.print_exc()
             broken = 1
             continue
-        print(keep(plan.folder, before, figures))
+        print(table)
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     return broken
 

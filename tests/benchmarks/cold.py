@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -36,13 +37,14 @@ class Ours:
     records: list[dict[str, Any]] = field(repr=False, default_factory=list)
 
 
-def run(plan: Plan) -> list[Figure]:
-    """Return each corpus's figures: children cold and warm, both parsers, the embedded command."""
-    found = corpora(plan.folder / "corpus", own=plan.corpus, quick=plan.quick)
-    return [figure for corpus in found for figure in _corpus(corpus, plan)]
+def run(plan: Plan) -> Iterator[Figure]:
+    """Yield each corpus's figures: children cold and warm, both parsers, the embedded command."""
+    for corpus in corpora(plan.folder / "corpus", own=plan.corpus, quick=plan.quick):
+        yield from _corpus(corpus, plan)
 
 
-def _corpus(corpus: Corpus, plan: Plan) -> list[Figure]:
+def _corpus(corpus: Corpus, plan: Plan) -> Iterator[Figure]:
+    name = f"cold {corpus.name}"
     pairs: list[tuple[Ours, sqlfluff_command.Run]] = []
     embedded: list[tuple[float, float]] = []
     with service(plan.folder) as running:
@@ -55,15 +57,12 @@ def _corpus(corpus: Corpus, plan: Plan) -> list[Figure]:
             theirs = _theirs(corpus, plan)
             pairs.append((ours, theirs))
             embedded.append((_embedded(corpus, plan), theirs.seconds))
+        yield _figure(name, RUST, corpus, pairs)
+        yield _figure(f"{name}: first job of its workers", RUST, corpus, [(first, pairs[0][1])])
+        yield Figure.of_pairs(f"{name}: quayline lint", corpus.files, RUST, embedded)
         running.forget()
         python = (lint(running, corpus), _theirs(corpus, plan, rust=False))
-    name = f"cold {corpus.name}"
-    return [
-        _figure(name, RUST, corpus, pairs),
-        _figure(f"{name}: first job of its workers", RUST, corpus, [(first, pairs[0][1])]),
-        _figure(f"{name}: Python parser", PYTHON, corpus, [python]),
-        Figure.of_pairs(f"{name}: quayline lint", corpus.files, RUST, embedded),
-    ]
+        yield _figure(f"{name}: Python parser", PYTHON, corpus, [python])
 
 
 def _theirs(corpus: Corpus, plan: Plan, *, rust: bool = True) -> sqlfluff_command.Run:
@@ -104,13 +103,15 @@ def _figure(
     seconds = [(ours.seconds, theirs.seconds) for ours, theirs in pairs]
     told = pairs[-1][0]
     busy = told.cpu_s.get("lint", 0.0)
+    beside = sum(told.cpu_s.get(role, 0.0) for role in ("worker", "schedule"))
     detail = {
         **told.parts,
         "bytes": corpus.size_bytes,
         "files_per_s": round(corpus.files / median(ours for ours, _ in seconds), 1),
         "cpu_lint_s": busy,
-        "cpu_workers_s": told.cpu_s.get("worker", 0.0),
+        "cpu_workers_s": round(beside, 1),
         "cpu_peer_s": round(pairs[-1][1].cpu_s, 1),
+        "cpu_ratio": round(pairs[-1][1].cpu_s / (busy + beside), 2),
         "lint_share_of_cores": round(busy / told.seconds / (os.cpu_count() or 1), 3),
         "differing_files": len(differ),
         "other_place_of_LT07": len(licensed),

@@ -65,7 +65,7 @@ def corpora(folder: Path, *, own: Path | None = None, quick: bool = False) -> li
 
 
 def _pack(name: str, source: Path, folder: Path) -> Corpus:
-    files = [path for path in sorted(source.rglob("*")) if path.is_file()]
+    files = sorted(path for path in source.rglob("*") if path.is_file())
     sql = [path for path in files if path.suffix == ".sql"]
     size = sum(path.stat().st_size for path in sql)
     archive = folder / f"{name}-{len(sql)}-{size}.zip"

@@ -1,7 +1,7 @@
-"""The benches by name; each module has ``run(plan) -> list[Figure]``."""
+"""The benches by name; each module has ``run(plan)``, which yields its figures as they come."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,9 @@ class Plan:
     corpus: Path | None = None
 
 
-def bench(name: str) -> Callable[[Plan], list[Figure]]:
+def bench(name: str) -> Callable[[Plan], Iterable[Figure]]:
     """Return the bench of that name."""
-    run: Callable[[Plan], list[Figure]] = importlib.import_module(f"tests.benchmarks.{name}").run
+    run: Callable[[Plan], Iterable[Figure]] = importlib.import_module(
+        f"tests.benchmarks.{name}"
+    ).run
     return run
