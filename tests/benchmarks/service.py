@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -59,7 +60,7 @@ class Service:
 
     def stop(self, process: Process) -> None:
         """End the process, gently if it can be."""
-        process.terminate()
+        process.signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_S)
         process.kill()
