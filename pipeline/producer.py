@@ -56,6 +56,11 @@ class Client:
         """The open surroundings, for the entry points."""
         return self._context
 
+    @property
+    def heard(self) -> bool:
+        """True when somebody hears this client's messages: a broker, or its own threads."""
+        return self._work or not self.settings.embedded
+
     def lint(
         self,
         source: Source,
@@ -70,6 +75,7 @@ class Client:
         fix: bool = False,
         cache: bool = True,
         disable_noqa: bool = False,
+        local_config: bool = True,
         fail_on: str = "any",
         baseline: Path | bytes | None = None,
         reports: Sequence[str] = ("json", "html"),
@@ -99,6 +105,7 @@ class Client:
             fix=fix,
             cache=cache,
             disable_noqa=disable_noqa,
+            local_config=local_config,
             fail_on=fail_on,
             reports=list(reports),
             **_config(config),
@@ -121,7 +128,8 @@ class Client:
                 labels=labels,
                 idempotency_key=idempotency_key,
                 deadline_s=deadline_s,
-            )
+            ),
+            heard=self.heard,
         )
         self.start()
         return Job(self, job_id)
@@ -251,7 +259,7 @@ class Job:
 
     def retry(self, *, actor: str = "client") -> "Job":
         """Submit the ended job again; what it reached is reused."""
-        again = Job(self._client, jobs.retry(self._id, actor=actor))
+        again = Job(self._client, jobs.retry(self._id, actor=actor, heard=self._client.heard))
         self._client.start()
         return again
 

@@ -4,7 +4,6 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.cli import faults
@@ -32,20 +31,6 @@ def open_client(*, work: bool = False, threads: int | None = None) -> Iterator["
         yield client
     finally:
         client.close()
-
-
-def take_up(client: "Client") -> None:
-    """Embedded: start the work, with all that processes which are gone had left in memory.
-
-    Their messages died with them, so no hint counts as being on its way.
-    """
-    if not client.settings.embedded:
-        return
-    from pipeline.core.sweep import sweep
-
-    client.start()
-    settings = client.settings.model_copy(update={"hint_again_s": 0.0})
-    sweep(replace(client.context, settings=settings))
 
 
 def configure_logs(settings: "Settings") -> None:

@@ -116,7 +116,6 @@ def wait_for(
     client: "Client", job: "Job", *, timeout_s: float | None = None, quiet: bool = False
 ) -> int:
     """Follow the job, tell how it ended, and return the exit code."""
-    from pipeline.cli.clients import take_up
     from pipeline.cli.display import display_for
     from pipeline.cli.following import Follower
     from pipeline.cli.interrupts import Interrupted, Interrupts
@@ -125,7 +124,7 @@ def wait_for(
     title = str((job.info()["source"] or {}).get("name") or job.id)
     with Interrupts() as interrupts:
         interrupts.raising = False
-        take_up(client)
+        client.start()
         display = display_for(title, quiet=quiet)
         try:
             Follower(job, display, interrupts, embedded=client.settings.embedded).to_end(timeout_s)

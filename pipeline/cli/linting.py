@@ -96,6 +96,7 @@ def submit_source(client: "Client", source: "JobSource", asked: JobAsk, **more: 
         fix=asked.fix or bool(FIXED & {str(form) for form in asked.formats or ()}),
         cache=not asked.no_cache,
         disable_noqa=asked.disable_noqa,
+        local_config=not asked.ignore_local_config,
         fail_on=str(asked.fail_on),
         baseline=asked.baseline,
         name=source.name,

@@ -23,7 +23,7 @@ def run(
 
     SIGTERM or Ctrl-C lets running batches end; what is left goes on at the next start.
     """
-    from pipeline.cli.clients import open_client, take_up, threads_of
+    from pipeline.cli.clients import open_client, threads_of
     from pipeline.cli.interrupts import Interrupts
     from pipeline.settings import get_settings
 
@@ -36,7 +36,7 @@ def run(
         open_client(work=True, threads=threads_of(processes)) as client,
     ):
         interrupts.raising = False
-        take_up(client)
+        client.start()
         database = client.settings.database
         note(f"Quayline works on {database}, {client.settings.threads} files at a time.")
         while interrupts.signum is None:

@@ -2,19 +2,17 @@
 
 import os
 import sys
-import tarfile
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import Any
 
-from pipeline.adapters.sqlfluff.config import ConfigTree, is_config_name
+from pipeline.adapters.sqlfluff.config import ConfigTree
 from pipeline.cli.layers import NAMES, Layer, layers_above
 from pipeline.errors import Refused
 from pipeline.kinds.sql_lint.configuration import sql_suffixes
-from pipeline.kinds.sql_lint.source import as_stream, is_archive
+from pipeline.kinds.sql_lint.source import is_archive
 from pipeline.settings import get_settings
 
 IGNORE_FILE = ".sqlfluffignore"
@@ -49,26 +47,17 @@ def job_sources(
     given = [Path(os.path.abspath(Path(name).expanduser())) for name in paths]
     archives = [path for path in given if path.is_file() and is_archive(path)]
     plain = [path for path in given if path not in archives]
-    if archives and not local_config:
-        raise Refused(
-            "--ignore-local-config is for folders and files; what an archive brings along counts."
-        )
     sources = [JobSource(path, path.name) for path in archives]
-    if not plain:
-        yield sources
-    elif local_config:
-        yield [*sources, _from_paths(plain)]
-    else:
-        with _bare(plain) as file:
-            yield [JobSource(file, _title(plain))]
+    yield [*sources, _from_paths(plain, local_config)] if plain else sources
 
 
-def _from_paths(paths: Sequence[Path]) -> JobSource:
+def _from_paths(paths: Sequence[Path], local_config: bool) -> JobSource:
     root = Path.cwd()
     folders = [path if path.is_dir() else path.parent for path in paths]
     if not all(folder.is_relative_to(root) for folder in folders):
         root = Path(os.path.commonpath(folders))
-    return JobSource(list(paths), _title(paths), root, layers_above(root))
+    layers = layers_above(root) if local_config else ()
+    return JobSource(list(paths), _title(paths), root, layers)
 
 
 def _from_stdin(filename: str | None, local_config: bool) -> JobSource:
@@ -93,22 +82,6 @@ def _configs_of(folder: Path, root: Path) -> Iterator[tuple[str, bytes]]:
         file = folder / name
         if file.is_file():
             yield file.relative_to(root).as_posix(), file.read_bytes()
-
-
-@contextmanager
-def _bare(paths: Sequence[Path]) -> Iterator[BinaryIO]:
-    """Yield the paths as an archive without config files; what ignores files still counts."""
-    with (
-        as_stream(list(paths), root=Path.cwd()) as stream,
-        tarfile.open(fileobj=stream.file) as whole,
-        tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool,
-    ):
-        with tarfile.open(fileobj=spool, mode="w", format=whole.format) as bare:
-            for member in whole:
-                if not is_config_name(member.name) or member.name.endswith(IGNORE_FILE):
-                    bare.addfile(member, whole.extractfile(member))
-        spool.seek(0)
-        yield cast(BinaryIO, cast(IO[bytes], spool))
 
 
 def _title(paths: Sequence[Path]) -> str:

@@ -29,7 +29,11 @@ def open_context(settings: Settings | None = None) -> Context:
     database.open_database(
         settings.database, pool=settings.database_pool, timeout_s=settings.database_timeout_s
     )
-    schema.migrate()
+    try:
+        schema.migrate()
+    except BaseException:
+        database.close_database()
+        raise
     # In a worker process the actors stand on the broker of the settings already.
     if own_broker:
         broker.use_broker(broker.make_broker(settings))

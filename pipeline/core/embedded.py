@@ -8,6 +8,7 @@ import importlib
 import logging
 import sys
 import threading
+from dataclasses import replace
 
 import dramatiq
 
@@ -47,6 +48,8 @@ class Embedded:
             broker.current_broker(), worker_threads=threads, worker_timeout=100
         )
         self._worker.start()
+        # What a process that is gone had in memory died with it: no hint is on its way.
+        sweep(replace(context, settings=context.settings.model_copy(update={"hint_again_s": 0.0})))
         self._sweeper = threading.Thread(target=self._sweep, name="sweep", daemon=True)
         self._sweeper.start()
 

@@ -47,8 +47,11 @@ class Submission:
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def submit(submission: Submission) -> uuid.UUID:
+def submit(submission: Submission, *, heard: bool = True) -> uuid.UUID:
     """Write the job's row, then ring; return the job's id.
+
+    Nobody is rung where nobody hears it (``heard``: an embedded client that does no work, whose
+    messages die with its process); the sweep of the process that works finds the row at once.
 
     The same owner and idempotency key return the job that exists; with another request under that
     key ``Conflict`` is raised. A broker that is away costs nothing: the sweep rings later.
@@ -75,9 +78,12 @@ def submit(submission: Submission) -> uuid.UUID:
         )
         if not rows:
             return _existing(submission)
+        if not heard:
+            execute("UPDATE jobs SET hinted_at = NULL WHERE id = %s", job_id.hex)
         actor = submission.owner or "submitter"
         record(job_id, "job", None, JobState.PENDING, actor=actor)
-    ring(kind.name, job_id)
+    if heard:
+        ring(kind.name, job_id)
     return job_id
 
 
@@ -153,7 +159,7 @@ def stop(job_id: uuid.UUID, reason: Reason, *, actor: str) -> None:
         finishing.announce(job_id)
 
 
-def retry(job_id: uuid.UUID, *, actor: str) -> uuid.UUID:
+def retry(job_id: uuid.UUID, *, actor: str, heard: bool = True) -> uuid.UUID:
     """Submit the ended job again as a new one; results that were reached are reused, so only what
     did not end well is done again."""
     job = get(job_id)
@@ -167,7 +173,8 @@ def retry(job_id: uuid.UUID, *, actor: str) -> uuid.UUID:
             priority=job.priority,
             owner=job.owner,
             labels={**job.labels, "retry_of": str(job.id), "retried_by": actor},
-        )
+        ),
+        heard=heard,
     )
 
 

@@ -69,8 +69,8 @@ class ConfigTree:
 
     ``files`` are the archive's configuration files by path, ``base`` the (name, content) layers
     below them (weakest first), ``extra`` the submitter's own file above them, ``overrides`` the
-    core keys of the command line. Nothing here raises for what a file says: see ``refused`` and
-    ``Effective.problem``.
+    core keys of the command line. A name may be a path; its last part tells ini from toml. Nothing
+    here raises for what a file says: see ``refused`` and ``Effective.problem``.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class ConfigTree:
         self.refused: list[RefusedKey] = []
         self._ignores = IgnoreRules()
         self._extensions: Any = DEFAULT_EXTENSIONS
-        self._base = self._join([self._load(name, name, data, None) for name, data in base])
+        self._base = self._join([self._load(*_named(each), None) for each in base])
         self._directories = self._load_directories(files)
         self._extra = self._load(*_named(extra), None) if extra else _Directory()
         self._overrides = self._admit_overrides(overrides or {})

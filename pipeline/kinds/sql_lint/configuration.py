@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline.adapters.sqlfluff.config import ConfigTree
+from pipeline.adapters.sqlfluff.ignores import IGNORE_FILE
 from pipeline.kinds.sql_lint.spec import LintParameters
 from pipeline.settings import Settings
 
@@ -10,6 +11,8 @@ from pipeline.settings import Settings
 def config_tree(files: Mapping[str, bytes], parameters: LintParameters) -> ConfigTree:
     """Return the tree of these configuration files under what the submitter told."""
     told = parameters
+    if not told.local_config:
+        files = {name: text for name, text in files.items() if name.endswith(IGNORE_FILE)}
     return ConfigTree(
         files,
         overrides=told.core_overrides(),

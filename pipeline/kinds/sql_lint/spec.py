@@ -45,6 +45,7 @@ class LintParameters(BaseModel):
     fix: bool = Field(False, description="Also compute the fixed SQL (costs many times a lint).")
     cache: bool = Field(True, description="Reuse results of equal content and configuration.")
     disable_noqa: bool = Field(False, description="Do not honour in-file noqa and ignore.")
+    local_config: bool = Field(True, description="Honour the config files beside the SQL.")
     fail_on: FailOn = Field("any", description="When the gate fails.")
     baseline: str | None = Field(
         None, pattern=r"^[0-9a-f]{64}$", description="Blob of the baseline: known violations."

@@ -66,7 +66,7 @@ def test_running_jobs_are_all_cancelled(quayline, here, engine, monkeypatch, sig
 
 def test_wait_stops_waiting_and_leaves_the_job(quayline, here, monkeypatch):
     job_id = quayline("submit", "a", "-d", "ansi").stdout.strip()
-    monkeypatch.setattr("pipeline.cli.clients.take_up", lambda _c: os.kill(os.getpid(), 2))
+    monkeypatch.setattr("pipeline.producer.Client.start", lambda _c: os.kill(os.getpid(), 2))
     result = quayline("wait", job_id)
     assert result.exit_code == 130
     assert f"`quayline cancel {job_id}`" in result.stderr
