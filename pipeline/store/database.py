@@ -134,13 +134,15 @@ def _connectable(url: str, pool: int, timeout_s: float) -> peewee.Database:
 
 
 def _patience(timeout_s: float) -> dict[str, Any]:
-    """Return libpq's limits: what a frozen process or a lost network may hold up, and how long.
+    """Return libpq's settings: above all how long a frozen process or a lost network is borne.
 
     A process that stops inside a transaction (frozen, or its machine gone) would keep its locks,
     and so everybody, until the kernel's keepalive gives up two hours later.
     """
     idle_ms = int(timeout_s * 3 * 1000)
     return {
+        # A database made without an encoding (SQL_ASCII) would hand out bytes.
+        "client_encoding": "UTF8",
         "connect_timeout": max(2, int(timeout_s)),
         "options": f"-c idle_in_transaction_session_timeout={idle_ms}",
         "keepalives_idle": 30,

@@ -5,6 +5,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -42,27 +44,37 @@ def cut_all(url: str) -> int:
     return len(cut)
 
 
-def in_threads(number: int, act: Callable[[], None]) -> None:
-    """Run the act in so many threads; the first error is raised here."""
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            act()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
+def in_threads(number: int, act: Callable[[], object]) -> None:
+    """Run the act in so many threads that then end; the first error is raised here."""
+    with ExitStack() as threads:
+        # A pool for each: one pool of many may give a thread that is idle already to two acts.
+        pools = [threads.enter_context(ThreadPoolExecutor(1)) for _ in range(number)]
+        acts = [pool.submit(act) for pool in pools]
+    for each in acts:
+        each.result()
 
 
 def submit() -> uuid.UUID:
     return jobs.submit(Submission(kind="trivial", parameters={"tasks": 0}))
+
+
+def test_database_without_an_encoding_keeps_text(tmp_path: Path, database: str) -> None:
+    plain = f"{database}_ascii"
+    name = plain.rsplit("/", 1)[1]
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII'"
+            " LC_COLLATE 'C' LC_CTYPE 'C'".encode()
+        )
+        try:
+            open_context(Settings(state_dir=tmp_path, database_url=plain))
+            job = jobs.get(
+                jobs.submit(Submission(kind="trivial", parameters={}, owner="Žofie 门店"))
+            )
+            assert (job.kind, job.owner) == ("trivial", "Žofie 门店")
+        finally:
+            close_context()
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def test_more_threads_than_connections_wait_for_one_another(opened: Context) -> None:
@@ -80,9 +92,7 @@ def test_more_threads_than_connections_wait_for_one_another(opened: Context) -> 
 
 def test_no_connection_free_in_time_is_typed(tmp_path: Path, database: str) -> None:
     open_context(
-        Settings(
-            state_dir=tmp_path, database_url=database, database_pool=1, database_timeout_s=0.5
-        )
+        Settings(state_dir=tmp_path, database_url=database, database_pool=1, database_timeout_s=0.5)
     )
     try:
         held, done = threading.Event(), threading.Event()
@@ -106,12 +116,12 @@ def test_no_connection_free_in_time_is_typed(tmp_path: Path, database: str) -> N
 
 def test_thread_that_ends_leaves_its_slot(opened: Context) -> None:
     for _ in range(12):
-        in_threads(1, lambda: submit() and None)
+        in_threads(1, submit)
     assert not proxy.obj._in_use
 
 
 def test_idle_connections_that_were_cut_are_not_used_again(opened: Context, database: str) -> None:
-    in_threads(4, lambda: submit() and None)
+    in_threads(4, submit)
     assert cut_all(database) >= 1
     told: list[object] = []
 
@@ -143,27 +153,41 @@ def test_thread_whose_connection_was_cut_goes_on_by_itself(opened: Context, data
 
 def test_cut_in_a_transaction_writes_nothing_and_says_so(opened: Context, database: str) -> None:
     job_id = submit()
-    with pytest.raises(DatabaseUnavailable), transaction():
-        execute("UPDATE jobs SET stage = 'half' WHERE id = %s", job_id.hex)
-        assert cut_all(database) >= 1
-        execute("UPDATE jobs SET message = 'half' WHERE id = %s", job_id.hex)
+
+    def write() -> None:
+        with transaction():
+            execute("UPDATE jobs SET stage = 'half' WHERE id = %s", job_id.hex)
+            assert cut_all(database) >= 1
+            execute("UPDATE jobs SET message = 'half' WHERE id = %s", job_id.hex)
+
+    with pytest.raises(DatabaseUnavailable):
+        write()
     assert jobs.get(job_id).stage == "queued"
     assert not proxy.obj._in_use
 
 
 def test_cut_before_the_commit_writes_nothing_and_says_so(opened: Context, database: str) -> None:
     job_id = submit()
-    with pytest.raises(DatabaseUnavailable), transaction():
-        execute("UPDATE jobs SET stage = 'half' WHERE id = %s", job_id.hex)
-        assert cut_all(database) >= 1
+
+    def write() -> None:
+        with transaction():
+            execute("UPDATE jobs SET stage = 'half' WHERE id = %s", job_id.hex)
+            assert cut_all(database) >= 1
+
+    with pytest.raises(DatabaseUnavailable):
+        write()
     assert jobs.get(job_id).stage == "queued"
     assert not proxy.obj._in_use
 
 
 def test_cut_in_nested_sessions_is_typed_and_mended(opened: Context, database: str) -> None:
-    with pytest.raises(DatabaseUnavailable), session(), session():
-        assert cut_all(database) >= 1
-        execute("SELECT 1")
+    def look() -> None:
+        with session(), session():
+            assert cut_all(database) >= 1
+            execute("SELECT 1")
+
+    with pytest.raises(DatabaseUnavailable):
+        look()
     with session():
         assert execute("SELECT 1") == [(1,)]
     assert not proxy.obj._in_use

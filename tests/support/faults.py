@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -77,9 +78,9 @@ class Fleet:
         """The environment of its processes."""
         return environment(self.settings)
 
-    def worker(self, name: str = "worker", *, module: str = TRIVIAL, **told: object) -> Worker:
+    def worker(self, name: str = "worker", *, module: str = TRIVIAL, **told: Any) -> Worker:
         """Return a worker, not yet started."""
-        return Worker(name, self.env, self.logs, module=module, **told)  # type: ignore[arg-type]
+        return Worker(name, self.env, self.logs, module=module, **told)
 
     def scheduler(self, name: str = "scheduler") -> Process:
         """Return the scheduler process, not yet started."""
@@ -91,11 +92,11 @@ class Fleet:
         *,
         pause_s: float = 0.0,
         slow: dict[int, float] | None = None,
-        **told: object,
+        **told: Any,
     ) -> uuid.UUID:
         """Submit a trivial job from this process."""
         parameters = {"tasks": tasks, "pause_s": pause_s, "slow": slow or {}}
-        job_id = jobs.submit(Submission(kind="trivial", parameters=parameters, **told))  # type: ignore[arg-type]
+        job_id = jobs.submit(Submission(kind="trivial", parameters=parameters, **told))
         self.accepted[str(job_id)] = tasks
         return job_id
 
@@ -119,9 +120,9 @@ class Fleet:
         return found
 
 
-def fault_settings(folder: Path, database_url: str, broker_url: str, **told: object) -> Settings:
+def fault_settings(folder: Path, database_url: str, broker_url: str, **told: Any) -> Settings:
     """Return settings under which faults are noticed within seconds."""
-    quick = {
+    quick: dict[str, Any] = {
         "state_dir": folder / "state",
         "database_url": database_url,
         "broker_url": broker_url,
@@ -132,7 +133,7 @@ def fault_settings(folder: Path, database_url: str, broker_url: str, **told: obj
         "backoff_max_s": 1.0,
         "batch_tasks": 5,
     }
-    return Settings(**{**quick, **told})  # type: ignore[arg-type]
+    return Settings(**{**quick, **told})
 
 
 @pytest.fixture

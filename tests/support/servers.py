@@ -81,6 +81,11 @@ class Server:
         self._process.wait(START_S)
         self._process = None
 
+    def restart(self) -> None:
+        """Kill the server and start it again."""
+        self.kill()
+        self.start()
+
     def freeze(self) -> None:
         """Stop the server's processes where they are: connections stay open and nobody answers."""
         assert self._process is not None
@@ -220,7 +225,7 @@ class Postgres(Server):
         self._user = _unprivileged_user()
         if self._user != getpass.getuser():
             shutil.chown(folder, self._user, _group_of(self._user))
-        self._run(self._initdb, "-D", str(folder / "data"), "-U", "quayline", "-A", "trust", "-N")
+        self._run(self._initdb, "-D", str(folder / "data"), "-U", "quayline", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
 
     @property
     def url(self) -> str:

@@ -1,4 +1,4 @@
-"""The scheduler process, knowing the trivial kind: ``python -m tests.support.trivial.scheduler``."""
+"""The scheduler process that knows the trivial kind; run with ``python -m``."""
 
 from pipeline.core.kinds import register
 from schedules.__main__ import main
