@@ -1,7 +1,7 @@
 """Follows a job to its end, or to its clean cancel."""
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.cli.display import Display
 from pipeline.cli.interrupts import Interrupted, Interrupts
@@ -24,11 +24,18 @@ NO_WORKER = (
 STUCK = f"Nothing has moved for {IDLE_S:.0f} s. The job goes on by itself when a worker is back."
 
 
+class Followed(Protocol):
+    """What is looked at: a job, wherever it is worked on."""
+
+    def progress(self) -> "Progress":
+        """Return how far it is; ``DatabaseUnavailable`` when nobody can tell."""
+
+
 class Follower:
     """Watches one job; ``embedded`` says that this process does the work."""
 
     def __init__(
-        self, job: "Job", display: Display, interrupts: Interrupts, *, embedded: bool
+        self, job: Followed, display: Display, interrupts: Interrupts, *, embedded: bool
     ) -> None:
         self._job = job
         self._display = display

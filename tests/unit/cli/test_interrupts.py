@@ -10,7 +10,7 @@ import pytest
 from pipeline.cli import following
 from pipeline.cli.following import Follower
 from pipeline.cli.interrupts import Interrupted, Interrupts
-from pipeline.errors import DatabaseUnavailable
+from pipeline.errors import DatabaseUnavailable, WaitTimeout
 from pipeline.producer import Client
 from tests.support.waiting import eventually
 from tests.unit.cli.test_display import progress
@@ -92,11 +92,12 @@ class Told:
     def say(self, text):
         self.said.append(text)
 
+    def close(self):
+        pass
+
 
 class Scripted:
     """A job whose looks are told in advance; an error is raised."""
-
-    id = "job"
 
     def __init__(self, *looks):
         self.looks = list(looks)
@@ -125,7 +126,7 @@ UNTAKEN = progress(0, 0, state="pending", planned=False)
 )
 def test_silence_is_told_once_where_workers_are_elsewhere(hurried, look, text):
     told = Told()
-    with pytest.raises(following.WaitTimeout):
+    with pytest.raises(WaitTimeout):
         Follower(Scripted(look), told, Interrupts(), embedded=False).to_end(0.3)
     [said] = told.said
     assert said.startswith(text)
@@ -133,7 +134,7 @@ def test_silence_is_told_once_where_workers_are_elsewhere(hurried, look, text):
 
 def test_silence_is_not_told_where_this_process_works(hurried):
     told = Told()
-    with pytest.raises(following.WaitTimeout):
+    with pytest.raises(WaitTimeout):
         Follower(Scripted(OPEN), told, Interrupts(), embedded=True).to_end(0.2)
     assert told.said == []
 
@@ -146,13 +147,12 @@ def test_a_database_that_comes_back_is_waited_for(hurried, monkeypatch):
     assert told.said == ["Away. Waiting for it; the job is not lost."]
 
 
-def test_a_database_that_stays_away_ends_the_waiting(hurried):
+def test_a_database_that_stays_away_ends_the_waiting(hurried, monkeypatch):
     interrupts = Interrupts()
-    interrupts.wait = lambda _seconds: None
+    monkeypatch.setattr(interrupts, "wait", lambda _seconds: None)
+    follower = Follower(Scripted(DatabaseUnavailable("Away.")), Told(), interrupts, embedded=False)
     with pytest.raises(DatabaseUnavailable):
-        Follower(
-            Scripted(DatabaseUnavailable("Away.")), Told(), interrupts, embedded=False
-        ).to_end()
+        follower.to_end()
 
 
 def test_a_signal_ends_the_waiting_for_a_database(hurried):
