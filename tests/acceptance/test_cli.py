@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 import pexpect
 import psutil
@@ -44,9 +45,16 @@ class Shell:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(text)
 
-    def popen(self, *told: str, **more: object) -> "subprocess.Popen[str]":
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more}
-        return subprocess.Popen([*QUAYLINE, *told], cwd=self.folder, env=self.env, **options)  # type: ignore[call-overload, no-any-return]
+    def popen(self, *told: str, log: TextIO | None = None) -> "subprocess.Popen[str]":
+        """Start a command; what it writes comes by two pipes, or stands in the log."""
+        return subprocess.Popen(
+            [*QUAYLINE, *told],
+            cwd=self.folder,
+            env=self.env,
+            stdout=log or subprocess.PIPE,
+            stderr=log or subprocess.PIPE,
+            text=True,
+        )
 
     def run(self, *told: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -315,9 +323,7 @@ class TestDistributed:
     def worker(self, fleet_shell: Shell, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
         with (tmp_path / "worker.log").open("w") as log:
             process = fleet_shell.popen(
-                *("worker", "-p", "2", "--worker-shutdown-timeout", "5000"),
-                stdout=log,
-                stderr=log,
+                *("worker", "-p", "2", "--worker-shutdown-timeout", "5000"), log=log
             )
         try:
             self.ready(tmp_path, 2)

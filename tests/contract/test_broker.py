@@ -39,7 +39,7 @@ class Seam:
             self.received.append(args)
 
         told = {"queue_name": "contract", **told}
-        dramatiq.actor(note, actor_name="note", broker=self.broker, **told)
+        dramatiq.actor(actor_name="note", broker=self.broker, **told)(note)
 
     @contextmanager
     def working(self, threads: int = 2) -> Iterator[None]:
@@ -162,7 +162,7 @@ def test_actor_that_raises_is_not_run_again_by_the_broker(seam: Seam) -> None:
         runs.append(number)
         raise RuntimeError("wanted")
 
-    dramatiq.actor(fail, queue_name="contract", broker=seam.broker)
+    dramatiq.actor(queue_name="contract", broker=seam.broker)(fail)
     seam.actor()
     with seam.working():
         assert broker.send([broker.message("contract", "fail", 1)])
@@ -198,7 +198,7 @@ def test_cpu_heavy_queue_is_taken_one_at_a_time(
         begun.release()
         go_on.wait(20)
 
-    dramatiq.actor(hold, queue_name="sql_analysis", broker=made)
+    dramatiq.actor(queue_name="sql_analysis", broker=made)(hold)
     worker = dramatiq.Worker(made, worker_threads=4, worker_timeout=100)
     worker.start()
     try:

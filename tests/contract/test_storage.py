@@ -94,13 +94,14 @@ def test_equal_content_is_one_blob(blobs: BlobStore) -> None:
 def test_too_large_a_stream_is_refused_while_it_comes_and_leaves_nothing(blobs: BlobStore) -> None:
     read: list[int] = []
 
-    class Endless(io.RawIOBase):
-        def read(self, size: int = -1) -> bytes:
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            assert size is not None
             read.append(size)
             return b"x" * size
 
     with pytest.raises(Refused) as told:
-        blobs.put(Endless(), limit_bytes=3 * MIB)  # type: ignore[arg-type]
+        blobs.put(Endless(), limit_bytes=3 * MIB)
     assert told.value.reason == Reason.TOO_LARGE
     assert sum(read) <= 5 * MIB
     assert stored(blobs) == []
@@ -113,17 +114,17 @@ def test_content_of_exactly_the_limit_is_taken(blobs: BlobStore) -> None:
 
 
 def test_upload_that_breaks_off_leaves_nothing(blobs: BlobStore) -> None:
-    class Broken(io.RawIOBase):
+    class Broken(io.BytesIO):
         def __init__(self) -> None:
             self.pieces = [b"x" * MIB]
 
-        def read(self, size: int = -1) -> bytes:
+        def read(self, size: int | None = -1, /) -> bytes:
             if not self.pieces:
                 raise ConnectionResetError("the client went away")
             return self.pieces.pop()
 
     with pytest.raises(Exception) as told:  # noqa: PT011 - which one is the caller's affair
-        blobs.put(Broken())  # type: ignore[arg-type]
+        blobs.put(Broken())
     assert not isinstance(told.value, StorageUnavailable), "the storage is not at fault"
     assert stored(blobs) == []
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.timeout(120)
 HEAVY = ("sqlfluff", "sqlfluffrs", "docker", "apscheduler", "actors")
 
 
-def run(code: str, settings: Settings) -> object:
+def run(code: str, settings: Settings) -> Any:
     """Run the code in a process of its own; return the JSON that it printed last."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -67,7 +68,7 @@ with Client() as client:
         settings = Settings(
             state_dir=tmp_path, database_url=database, broker_url=url, broker_timeout_s=1
         )
-        status, took_s = run(code, settings)  # type: ignore[misc]
+        status, took_s = run(code, settings)
         assert status == "pending"
         assert took_s < 4
 
@@ -89,7 +90,7 @@ except DatabaseUnavailable as error:
         broker_url=vhost,
         database_timeout_s=2,
     )
-    told, took_s = run(code, settings)  # type: ignore[misc]
+    told, took_s = run(code, settings)
     assert "\n" not in told
     assert took_s < 6
 

@@ -7,10 +7,11 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipeline import Client
+from pipeline import Client, Job
 from pipeline.errors import Refused, WaitTimeout
 from pipeline.settings import Settings
 from pipeline.states import Reason
@@ -37,6 +38,13 @@ def zip_of(files: dict[str, bytes]) -> bytes:
         for name, content in files.items():
             archive.writestr(name, content)
     return out.getvalue()
+
+
+def failed_gate(job: Job) -> bool:
+    """Tell what the verdict of an ended job says."""
+    verdict = job.verdict()
+    assert verdict is not None
+    return bool(verdict["failed"])
 
 
 def told_by_sqlfluff(folder: Path, *options: str) -> dict[str, list[dict[str, object]]]:
@@ -160,15 +168,20 @@ def test_hostile_archive_ends_typed_and_loses_no_neighbour(client: Client, case:
 
 def test_baseline_lets_only_new_violations_fail_the_gate(client: Client) -> None:
     before = client.lint(zip_of({"a.sql": DIRTY}), dialect="ansi").wait(60)
-    assert before.verdict()["failed"]  # type: ignore[index]
+    assert failed_gate(before)
     baseline = before.baseline()
     moved = {"a.sql": b"\n\n" + DIRTY}
-    options = {"dialect": "ansi", "baseline": baseline, "fail_on": "new", "rules": "LT01"}
-    same = client.lint(zip_of({"a.sql": DIRTY}), **options).wait(60)  # type: ignore[arg-type]
-    later = client.lint(zip_of(moved), **options).wait(60)  # type: ignore[arg-type]
+    options: dict[str, Any] = {
+        "dialect": "ansi",
+        "baseline": baseline,
+        "fail_on": "new",
+        "rules": "LT01",
+    }
+    same = client.lint(zip_of({"a.sql": DIRTY}), **options).wait(60)
+    later = client.lint(zip_of(moved), **options).wait(60)
     worse = {"a.sql": DIRTY + b"SELECT b  FROM c\n"}
-    more = client.lint(zip_of(worse), **options).wait(60)  # type: ignore[arg-type]
-    failed = [job.verdict()["failed"] for job in (same, later, more)]  # type: ignore[index]
+    more = client.lint(zip_of(worse), **options).wait(60)
+    failed = [failed_gate(job) for job in (same, later, more)]
     assert failed == [False, False, True]
 
 
@@ -204,7 +217,7 @@ def test_sources_of_every_form_are_taken(client: Client, tmp_path: Path) -> None
     (folder / "a.sql").write_bytes(CLEAN)
     whole = tmp_path / "models.zip"
     whole.write_bytes(zip_of({"a.sql": CLEAN}))
-    sources = [
+    sources: list[Any] = [
         folder,
         str(folder / "a.sql"),
         [folder / "a.sql"],
@@ -214,7 +227,7 @@ def test_sources_of_every_form_are_taken(client: Client, tmp_path: Path) -> None
         {"a.sql": CLEAN},
     ]
     for source in sources:
-        job = client.lint(source, dialect="ansi").wait(60)  # type: ignore[arg-type]
+        job = client.lint(source, dialect="ansi").wait(60)
         assert [file.path for file in job.results()] == ["a.sql"]
 
 

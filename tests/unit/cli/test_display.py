@@ -1,6 +1,7 @@
 """How progress is shown, by what standard error is."""
 
 import io
+from typing import Any
 
 import pytest
 
@@ -9,13 +10,13 @@ from pipeline.cli.display import LiveBar, Pace, PlainLines, Silence, display_for
 from pipeline.producer import Progress
 
 
-def progress(done: int, total: int = 100, **told: object) -> Progress:
-    facts = {
+def progress(done: int, total: int = 100, **told: Any) -> Progress:
+    facts: dict[str, Any] = {
         **{"state": "running", "stage": "working", "message": "", "total": total, "done": done},
         **{"succeeded": done, "failed": 0, "timed_out": 0, "cancelled": 0, "reused": 0},
         **{"planned": True, "finalized": False, "elapsed_s": 1.0, "rate_per_s": 4.0, "eta_s": 1.0},
     }
-    return Progress(**{**facts, **told})  # type: ignore[arg-type]
+    return Progress(**{**facts, **told})
 
 
 class Clock:
