@@ -21,6 +21,7 @@ PRECEDENCE = ("setup.cfg", "tox.ini", "pep8.ini", ".sqlfluff", "pyproject.toml")
 IGNORING = (".sqlfluff", "pyproject.toml")
 DEFAULT_EXTENSIONS = ".sql,.sql.j2,.dml,.ddl,.pkb"
 MAX_REFUSALS = 1000
+MAX_TOTAL_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,21 @@ class Effective:
 
 
 @dataclass(frozen=True, slots=True)
-class _Directory:
+class _Layers:
+    """Layers of one place, each with a mark that equal layers share."""
+
     layers: tuple[dict[str, Any], ...] = ()
+    marks: tuple[str, ...] = ()
     problem: ConfigProblem | None = None
+
+    @classmethod
+    def join(cls, parts: Sequence["_Layers"]) -> "_Layers":
+        """All of them, in this order, with the first problem."""
+        return cls(
+            tuple(layer for part in parts for layer in part.layers),
+            tuple(mark for part in parts for mark in part.marks),
+            next((part.problem for part in parts if part.problem), None),
+        )
 
 
 def is_config_name(path: str) -> bool:
@@ -82,11 +95,12 @@ class ConfigTree:
         base: Sequence[tuple[str, bytes]] = (),
     ) -> None:
         self.refused: list[RefusedKey] = []
+        self._bytes_left = MAX_TOTAL_BYTES
         self._ignores = IgnoreRules()
         self._extensions: Any = DEFAULT_EXTENSIONS
-        self._base = self._join([self._load(*_named(each), None) for each in base])
+        self._base = _Layers.join([self._load(*_named(each), None) for each in base])
         self._directories = self._load_directories(files)
-        self._extra = self._load(*_named(extra), None) if extra else _Directory()
+        self._extra = self._load(*_named(extra), None) if extra else _Layers()
         self._overrides = self._admit_overrides(overrides or {})
         self._effective: dict[str, Effective] = {}
         self.sql_file_exts = self._root_extensions()
@@ -104,7 +118,7 @@ class ConfigTree:
         return self._ignores.ignores(path)
 
     # --- reading ------------------------------------------------------------------------------
-    def _load_directories(self, files: Mapping[str, bytes]) -> dict[str, _Directory]:
+    def _load_directories(self, files: Mapping[str, bytes]) -> dict[str, _Layers]:
         found: dict[str, dict[str, tuple[str, bytes]]] = {}
         for path, content in files.items():
             name = path.rpartition("/")[2]
@@ -113,7 +127,7 @@ class ConfigTree:
             elif name in PRECEDENCE:
                 found.setdefault(_directory_of(path), {})[name] = (path, content)
         return {
-            directory: self._join(
+            directory: _Layers.join(
                 [
                     self._load(by_name[name][0], name, by_name[name][1], directory)
                     for name in PRECEDENCE
@@ -123,14 +137,18 @@ class ConfigTree:
             for directory, by_name in sorted(found.items())
         }
 
-    def _load(self, origin: str, name: str, content: bytes, directory: str | None) -> _Directory:
+    def _load(self, origin: str, name: str, content: bytes, directory: str | None) -> _Layers:
         try:
+            self._bytes_left -= len(content)
+            if self._bytes_left < 0:
+                raise reading.Unreadable("is beyond the configuration one job may bring")
             values = reading.read(name, content)
             kept = self._admit(origin, name, values, directory)
         except reading.Unreadable as error:
             message = f"The configuration file {origin} {error}."
-            return _Directory(problem=ConfigProblem(Reason.BAD_CONFIG, message))
-        return _Directory(({"name": name, "values": kept},) if kept else ())
+            return _Layers(problem=ConfigProblem(Reason.BAD_CONFIG, message))
+        layer = {"name": name, "values": kept}
+        return _Layers((layer,), (_digest(layer),)) if kept else _Layers()
 
     def _admit(
         self, origin: str, name: str, values: reading.Nested, directory: str | None
@@ -181,23 +199,17 @@ class ConfigTree:
             self._refuse(origin, key, why)
 
     # --- merging ------------------------------------------------------------------------------
-    @staticmethod
-    def _join(parts: Sequence[_Directory]) -> _Directory:
-        problem = next((part.problem for part in parts if part.problem), None)
-        return _Directory(tuple(layer for part in parts for layer in part.layers), problem)
-
     def _make_effective(self, directory: str) -> Effective:
+        if directory and directory not in self._directories:
+            return self.effective(directory)  # of the directory above
         chain = [self._directories[step] for step in _steps(directory) if step in self._directories]
-        root = self._join([self._base, self._directories.get("", _Directory()), self._extra])
-        file = self._join([self._base, *chain, self._extra])
-        document = {
-            "root": list(root.layers),
-            "file": list(file.layers),
-            "overrides": self._overrides,
-        }
-        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
-        digest = hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
-        return Effective(digest, document, root.problem or file.problem)
+        root = _Layers.join([self._base, self._directories.get("", _Layers()), self._extra])
+        file = _Layers.join([self._base, *chain, self._extra])
+        return Effective(
+            _digest([root.marks, file.marks, self._overrides]),
+            {"root": list(root.layers), "file": list(file.layers), "overrides": self._overrides},
+            root.problem or file.problem,
+        )
 
     def _root_extensions(self) -> tuple[str, ...]:
         return tuple(self._extensions.lower().split(","))
@@ -216,3 +228,9 @@ def _steps(directory: str) -> list[str]:
     """The directory and all above it, from the root down: ``["", "a", "a/b"]``."""
     parts = directory.split("/") if directory else []
     return ["", *("/".join(parts[: count + 1]) for count in range(len(parts)))]
+
+
+def _digest(value: Any) -> str:
+    """Equal for equal values, whatever the order of their keys."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()

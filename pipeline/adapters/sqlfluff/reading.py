@@ -14,7 +14,9 @@ Nested: TypeAlias = dict[str, Any]
 
 MAX_FILE_BYTES = 1024 * 1024
 # configparser takes quadratic time over a run of blanks inside a line.
-_BLANK_RUN = re.compile(r"[ \t]{2000}")
+_BLANK_RUN = re.compile(r"[^\S\n]{500}")
+# tomllib takes quadratic time over the parts of one dotted key.
+_MAX_DOTS_IN_LINE = 1000
 # Deeper sections than any real configuration has; keeps recursion shallow.
 MAX_DEPTH = 40
 
@@ -34,9 +36,10 @@ def read(name: str, content: bytes) -> Nested:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     try:
         values = _read_toml(text) if name == "pyproject.toml" else _read_ini(text)
+        too_deep = any(len(path) > MAX_DEPTH for path, _ in records(values))
     except RecursionError:
-        raise Unreadable("is nested too deeply") from None
-    if any(len(path) > MAX_DEPTH for path, _ in records(values)):
+        too_deep = True
+    if too_deep:
         raise Unreadable("is nested too deeply")
     return values
 
@@ -78,7 +81,7 @@ def _read_ini(text: str) -> Nested:
     if not text:
         return {}
     if _BLANK_RUN.search(text):
-        raise Unreadable("has a line with thousands of blanks")
+        raise Unreadable("has a line with hundreds of blanks")
     parser = configparser.ConfigParser(delimiters="=", interpolation=None)
     parser.optionxform = lambda optionstr: optionstr  # type: ignore[method-assign]
     try:
@@ -99,6 +102,8 @@ def _read_ini(text: str) -> Nested:
 
 
 def _read_toml(text: str) -> Nested:
+    if any(line.count(".") > _MAX_DOTS_IN_LINE for line in text.split("\n")):
+        raise Unreadable("is nested too deeply")
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

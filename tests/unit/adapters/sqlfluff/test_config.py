@@ -164,6 +164,9 @@ def test_refused_keys_say_where_they_stand_and_why():
         ("pyproject.toml", b"[tool.sqlfluff]\nrules = 'LT01'\n"),
         ("pyproject.toml", b"a = " + b"[" * 10000 + b"]" * 10000),
         ("pyproject.toml", b"[tool.sqlfluff." + b"a." * 200 + b"b]\nc = 1\n"),
+        ("pyproject.toml", b"[tool.sqlfluff]\n" + b"a." * 200_000 + b"b = 1\n"),
+        (".sqlfluff", b"[sqlfluff]\n" + (b"a" + b" " * 1900 + b"x\n") * 500),
+        (".sqlfluff", b"[sqlfluff:" + b"a:" * 100_000 + b"b]\nc = 1\n"),
     ],
 )
 def test_broken_file_is_a_problem_of_the_files_below_it_only(name: str, text: bytes):
@@ -180,6 +183,15 @@ def test_broken_file_is_a_problem_of_the_files_below_it_only(name: str, text: by
 
 def test_broken_root_file_is_a_problem_of_every_file():
     assert ConfigTree({".sqlfluff": b"x"}).effective("a/b.sql").problem is not None
+
+
+def test_configuration_of_one_job_is_bounded():
+    text = b"[sqlfluff]\ndialect = ansi\n" + b"#" * 1_000_000
+    tree = ConfigTree({f"{number:03}/.sqlfluff": text for number in range(40)})
+    problems = [tree.effective(f"{number:03}/x.sql").problem for number in range(40)]
+
+    assert problems[0] is None
+    assert problems[-1] is not None
 
 
 def test_extensions_come_from_the_root_configuration():
