@@ -8,11 +8,9 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import suppress
 
-import psutil
 import pytest
 
 from pipeline.errors import DatabaseUnavailable
@@ -21,44 +19,11 @@ from tests.support.faults import Fleet
 from tests.support.recount import Recount
 from tests.support.servers import Postgres, Rabbit
 from tests.support.waiting import eventually
-from tests.support.workers import Process, Supervisor, Worker, running, script
+from tests.support.workers import Census, Worker, running, script, supervised
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 
-SHOP = Path(__file__).parents[1] / "samples" / "shop"
 KILLS = 20
-
-
-class Census:
-    """Every process that ever belonged to the deployment, to see that none is left."""
-
-    def __init__(self, *roots: Process) -> None:
-        self._roots = roots
-        self._known: set[psutil.Process] = set()
-
-    def take(self) -> None:
-        """Note who lives now."""
-        for root in self._roots:
-            self._known.update(root.family())
-
-    def left(self) -> list[psutil.Process]:
-        """Return who lives still, after a moment to die."""
-        return psutil.wait_procs(self._known, timeout=10)[1]
-
-
-@contextmanager
-def supervised(*processes: Process) -> Iterator[list[Supervisor]]:
-    """Keep the processes running inside the block, as a service manager would."""
-    try:
-        with ExitStack() as stack:
-            supervisors = [stack.enter_context(Supervisor(process)) for process in processes]
-            for process in processes:
-                if isinstance(process, Worker):
-                    process.ready()
-            yield supervisors
-    finally:
-        for process in processes:
-            process.show()
 
 
 def progress(fleet: Fleet) -> Recount:
@@ -91,7 +56,7 @@ def test_workers_are_killed(fleet: Fleet) -> None:
     chance = random.Random(2)
     with supervised(*workers), running(fleet.scheduler()):
         fleet.submit(400, pause_s=0.2)
-        for kill in range(KILLS):
+        for _ in range(KILLS):
             before = progress(fleet)
             if before.tasks - before.succeeded < 100 and before.tasks:
                 fleet.submit(200, pause_s=0.2)
@@ -174,11 +139,11 @@ def test_postgresql_is_away_for_longer_than_a_lease(
 
 
 def test_every_message_comes_twice(fleet: Fleet, rabbit_node: Rabbit) -> None:
-    with doubled_messages(rabbit_node) as doubled:
-        with running(fleet.worker(processes=2), fleet.scheduler()):
-            for _ in range(5):
-                fleet.submit(60, pause_s=0.02)
-            found = fleet.settled(within_s=90)
+    processes = running(fleet.worker(processes=2), fleet.scheduler())
+    with doubled_messages(rabbit_node) as doubled, processes:
+        for _ in range(5):
+            fleet.submit(60, pause_s=0.02)
+        found = fleet.settled(within_s=90)
     assert doubled.number >= 60
     told(found, "messages doubled", messages=doubled.number)
 

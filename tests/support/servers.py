@@ -225,7 +225,8 @@ class Postgres(Server):
         self._user = _unprivileged_user()
         if self._user != getpass.getuser():
             shutil.chown(folder, self._user, _group_of(self._user))
-        self._run(self._initdb, "-D", str(folder / "data"), "-U", "quayline", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
+        how = ("-U", "quayline", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
+        self._run(self._initdb, "-D", str(folder / "data"), *how)
 
     @property
     def url(self) -> str:

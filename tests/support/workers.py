@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -204,6 +204,38 @@ def running(*processes: Process) -> Iterator[None]:
     finally:
         for process in processes:
             process.kill()
+        for process in processes:
+            process.show()
+
+
+class Census:
+    """Every process that ever belonged to the deployment, to see that none is left."""
+
+    def __init__(self, *roots: Process) -> None:
+        self._roots = roots
+        self._known: set[psutil.Process] = set()
+
+    def take(self) -> None:
+        """Note who lives now."""
+        for root in self._roots:
+            self._known.update(root.family())
+
+    def left(self) -> list[psutil.Process]:
+        """Return who lives still, after a moment to die."""
+        return psutil.wait_procs(self._known, timeout=10)[1]
+
+
+@contextmanager
+def supervised(*processes: Process) -> Iterator[list[Supervisor]]:
+    """Keep the processes running inside the block, as a service manager would."""
+    try:
+        with ExitStack() as stack:
+            supervisors = [stack.enter_context(Supervisor(process)) for process in processes]
+            for process in processes:
+                if isinstance(process, Worker):
+                    process.ready()
+            yield supervisors
+    finally:
         for process in processes:
             process.show()
 
