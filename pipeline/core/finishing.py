@@ -2,13 +2,14 @@
 
 import logging
 import uuid
+from contextlib import suppress
 
 from pipeline import broker, logs
 from pipeline.core import jobs, retries, transitions
 from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.kinds import get_kind
-from pipeline.errors import QuaylineError
+from pipeline.errors import DatabaseUnavailable, QuaylineError
 from pipeline.states import Reason
 from pipeline.store.database import execute, transaction
 
@@ -21,7 +22,7 @@ ACTOR = "finish_job"
 def announce(job_id: uuid.UUID) -> None:
     """Send the finish message of an ended job; on failure its row says at once that it is due."""
     if not broker.send([broker.message(QUEUE, ACTOR, str(job_id))]):
-        with transaction():
+        with suppress(DatabaseUnavailable), transaction():
             execute("UPDATE jobs SET hinted_at = NULL WHERE id = %s", job_id.hex)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +15,7 @@ from pipeline.core import finishing, transitions
 from pipeline.core.heartbeat import STOPS
 from pipeline.core.history import record
 from pipeline.core.kinds import get_kind
-from pipeline.errors import Conflict, NotFound, Refused
+from pipeline.errors import Conflict, DatabaseUnavailable, NotFound, Refused
 from pipeline.states import TERMINAL_JOB, JobState, Reason
 from pipeline.store.database import as_json, dialect, execute, session, stream, transaction
 from pipeline.store.models import EventRow, JobRow
@@ -105,7 +106,8 @@ def ring(kind_name: str, job_id: uuid.UUID) -> bool:
     kind = get_kind(kind_name)
     if broker.send([broker.message(kind.plan_queue, kind.plan_actor, str(job_id))]):
         return True
-    with transaction():
+    # The row was committed before: whatever happens here, the job is kept.
+    with suppress(DatabaseUnavailable), transaction():
         execute("UPDATE jobs SET hinted_at = NULL WHERE id = %s AND planned_at IS NULL", job_id.hex)
     return False
 

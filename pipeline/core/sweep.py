@@ -6,15 +6,20 @@ Safe to run anywhere, any number of times, at the same time: every step is a com
 import logging
 import uuid
 from dataclasses import asdict, dataclass
+from datetime import timedelta
+
+import peewee
 
 from pipeline import broker
 from pipeline.core import finishing, jobs, retries, transitions
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
-from pipeline.core.kinds import get_kind
+from pipeline.core.kinds import Kind, get_kind
 from pipeline.core.transitions import Outcome
-from pipeline.states import JobState, Reason
+from pipeline.errors import Refused
+from pipeline.states import JobState, Reason, TaskState
 from pipeline.store.database import as_uuid, dialect, execute, session, transaction
+from pipeline.store.models import JobRow, TaskRow, as_utc
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +58,24 @@ def sweep(context: Context) -> Swept:
 def _open_kinds() -> list[str]:
     with session():
         rows = execute("SELECT DISTINCT kind FROM jobs WHERE state IN ('pending', 'running')")
-    return [row[0] for row in rows]
+    return [kind for (kind,) in rows if _is_known(kind)]
+
+
+def _is_known(kind: str) -> bool:
+    """Tell whether this process knows the kind; one of a newer version is left to that."""
+    try:
+        get_kind(kind)
+    except Refused:
+        if kind not in _unknown:
+            _unknown.add(kind)
+            log.warning(
+                "Jobs of a kind that is not known here are left alone", extra={"kind": kind}
+            )
+        return False
+    return True
+
+
+_unknown: set[str] = set()
 
 
 def _recover_tasks(context: Context) -> int:
@@ -98,7 +120,7 @@ def _ring_due(context: Context) -> int:
         if attempt >= context.settings.max_attempts + retries.LOST_GRACE:
             text = f"Planning lost its worker {attempt} times."
             _end(as_uuid(job_id), Reason.WORKER_LOST, text)
-        else:
+        elif _is_known(kind):
             rung += jobs.ring(kind, as_uuid(job_id))
     return rung
 
@@ -110,22 +132,33 @@ def _end(job_id: uuid.UUID, reason: Reason, message: str) -> None:
 
 
 def _forget_lost_hints(context: Context) -> int:
-    """Sent batches that nobody took up, while their queue is empty, count as not sent."""
-    stuck = 0
-    sql = dialect()
-    for name in _open_kinds():
-        if broker.waiting(get_kind(name).work_queue):
-            continue
-        with transaction():
-            stuck += len(
-                execute(
-                    "UPDATE tasks SET hinted_at = NULL, batch = NULL WHERE state = 'pending'"
-                    f" AND hinted_at < {sql.later('%s')} AND job_id IN"
-                    " (SELECT id FROM jobs WHERE kind = %s AND state = 'running') RETURNING seq",
-                    *(-context.settings.hint_again_s, name),
-                )
-            )
-    return stuck
+    """Sent batches that nobody took up count as not sent, once they cannot be in the queue."""
+    return sum(_forget_of_kind(get_kind(name), context) for name in _open_kinds())
+
+
+def _forget_of_kind(kind: Kind, context: Context) -> int:
+    running = JobRow.select(JobRow.id).where(
+        (JobRow.kind == kind.name) & (JobRow.state == JobState.RUNNING)
+    )
+    with session():
+        [(now,)] = execute(f"SELECT {dialect().now}")
+        # The queue is served in order: what was sent well before a batch that is being worked on
+        # cannot be in it any more.
+        newest = (
+            TaskRow.select(peewee.fn.MAX(TaskRow.hinted_at))
+            .where((TaskRow.state == TaskState.RUNNING) & TaskRow.job.in_(running))
+            .scalar()
+        )
+    served_until = as_utc(newest if broker.waiting(kind.work_queue) else now)
+    if served_until is None:
+        return 0
+    gone = TaskRow.hinted_at < served_until - timedelta(seconds=context.settings.hint_again_s)
+    with transaction():
+        return int(
+            TaskRow.update(hinted_at=None, batch=None)
+            .where((TaskRow.state == TaskState.PENDING) & gone & TaskRow.job.in_(running))
+            .execute()
+        )
 
 
 def _stop_due(context: Context) -> int:
@@ -144,7 +177,7 @@ def _stop_due(context: Context) -> int:
 
 
 def _finish_due(context: Context) -> int:
-    """Ended jobs whose reports nobody writes get their finish message again."""
+    """Ended jobs whose reports nobody writes get their finish message again, within reason."""
     sql = dialect()
     with transaction():
         rows = execute(
@@ -152,9 +185,13 @@ def _finish_due(context: Context) -> int:
             " WHERE finished_at IS NOT NULL AND finalized_at IS NULL"
             f" AND not_before <= {sql.now} AND (lease_until IS NULL OR lease_until < {sql.now})"
             f" AND (hinted_at IS NULL OR hinted_at < {sql.later('%s')}) LIMIT {STEP})"
-            " RETURNING id",
+            " RETURNING id, attempt",
             -context.settings.hint_again_s,
         )
-    for (job_id,) in rows:
-        finishing.announce(as_uuid(job_id))
+    for job_id, attempt in rows:
+        if attempt >= context.settings.max_attempts + retries.LOST_GRACE:
+            text = f"Writing the reports lost its worker {attempt} times."
+            transitions.finalized(as_uuid(job_id), attempt, {"error": text}, actor="sweep")
+        else:
+            finishing.announce(as_uuid(job_id))
     return len(rows)
