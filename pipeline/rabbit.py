@@ -73,14 +73,22 @@ class Courier:
             raise errors[0]
         return answers[0]
 
-    def stop(self) -> None:
-        """Let the thread end once it has done what it was given."""
-        with self._lock:
-            if self._thread is not None:
-                self._errands.put(lambda: False)
-                self._thread = None
+    def stop(self, last: Callable[[], object]) -> None:
+        """Let the thread end after one last act, which is done even when it takes long."""
+        done = threading.Event()
 
-    def _give(self, errand: Callable[[], bool]) -> None:
+        def errand() -> bool:
+            try:
+                with suppress(*AWAY):
+                    last()
+            finally:
+                done.set()
+            return False
+
+        self._give(errand, is_last=True)
+        done.wait(self._timeout_s)
+
+    def _give(self, errand: Callable[[], bool], *, is_last: bool = False) -> None:
         with self._lock:
             # A forked process has the object, but not its thread.
             if self._thread is None or self._pid != os.getpid():
@@ -91,6 +99,8 @@ class Courier:
                 )
                 self._thread.start()
             self._errands.put(errand)
+            if is_last:
+                self._thread = None
 
     @staticmethod
     def _work(errands: "queue.SimpleQueue[Callable[[], bool]]") -> None:
@@ -207,10 +217,8 @@ class QuaylineRabbit(RabbitmqBroker):
             self.channel.basic_nack(last_tag, multiple=True, requeue=True)
 
     def close(self) -> None:
-        """Close the connections; a broker that hangs does not hold the caller up."""
-        with suppress(*AWAY):
-            self.courier.run(super().close)
-        self.courier.stop()
+        """Close the connections; those to a broker that hangs are closed when it answers."""
+        self.courier.stop(super().close)
 
     def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
         arguments: dict[str, Any] = super()._build_queue_arguments(queue_name)

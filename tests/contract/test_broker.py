@@ -366,6 +366,23 @@ def test_frozen_broker_holds_no_caller(
 
 
 @pytest.mark.timeout(180)
+def test_closed_before_a_frozen_broker_it_leaves_no_connection_later(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    made = use(settings_of(vhost, tmp_path))
+    assert one()
+    [connection] = made.connections
+    rabbit_node.freeze()
+    try:
+        assert not one()
+        _, seconds = took_s(made.close)
+        assert seconds < 2 * TIMEOUT_S
+    finally:
+        rabbit_node.thaw()
+    eventually(lambda: connection.is_closed, within_s=20)
+
+
+@pytest.mark.timeout(180)
 def test_memory_alarm_holds_no_caller(
     vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
 ) -> None:
