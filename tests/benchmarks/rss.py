@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.producer import Job
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.registry import Plan
 from tests.benchmarks.service import Service, service
@@ -62,9 +63,9 @@ def _expanded(name: str, archive: Path, plan: Plan) -> Figure:
         )
 
 
-def _finished(running: Service, job: object, pids: list[int]) -> float:
+def _finished(running: Service, job: Job, pids: list[int]) -> float:
     """Return the peak once the reports of the cancelled job stand, too."""
-    job.wait(LIMIT_S)  # type: ignore[attr-defined]
+    job.wait(LIMIT_S)
     return _peak_mib(pids)
 
 

@@ -38,7 +38,9 @@ def run(plan: Plan) -> list[Figure]:
         ),
         Figure.of_pairs(
             f"warm {corpus.name}: unchanged",
-            *(corpus.files, RUST, unchanged),
+            corpus.files,
+            RUST,
+            unchanged,
             **same.parts,
             files_other_than_when_fresh=len(differ),
         ),
