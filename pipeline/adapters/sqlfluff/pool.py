@@ -105,7 +105,7 @@ class LintPool:
                 self._changed.notify()
 
     def close(self) -> None:
-        """Work under way ends with ``Transient``; no process and no folder is left behind."""
+        """Work under way ends with ``Transient``; no process is left behind."""
         with self._changed:
             self._closed = True
             children = [*self._idle, *self._busy]

@@ -4,12 +4,10 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -75,7 +73,6 @@ class Zygote:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._folder = tempfile.mkdtemp(prefix="quayline-lint-")
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = control
         try:
@@ -104,13 +101,12 @@ class Zygote:
         return status if isinstance(status, int) else None
 
     def close(self) -> None:
-        """No process and no folder is left."""
+        """No process is left."""
         self._control.close()
         process = getattr(self, "_process", None)
         if process is not None:
             process.kill()
             process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def forget(self) -> None:
         """For a forked copy of the owner: the zygote is not ours."""
@@ -124,14 +120,14 @@ class Zygote:
 
     def _start(self, theirs: socket.socket) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-P", "-m", "pipeline.adapters.sqlfluff.zygote"]
-        arguments = [str(theirs.fileno()), str(os.getpid()), self._folder]
+        arguments = [str(theirs.fileno()), str(os.getpid())]
         return subprocess.Popen(
             command + arguments,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            cwd="/",
-            env=_environment(self._folder),
+            cwd="/",  # nothing is looked up there, and no folder of ours could be left behind
+            env=_environment(),
             close_fds=True,
             pass_fds=(theirs.fileno(),),
         )
@@ -158,14 +154,14 @@ class Zygote:
         return answer
 
 
-def _environment(folder: str) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """The same SQLFluff as ours is found, and nothing else of our environment is seen."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     home = str(Path(pipeline.__file__).resolve().parents[1])
     paths = [path for path in sys.path if os.path.isabs(path) and os.path.exists(path)]
     return kept | {
-        "HOME": f"{folder}/home",  # does not exist
-        "TMPDIR": folder,
+        "HOME": "/nonexistent",
+        "TMPDIR": "/nonexistent",
         "PYTHONPATH": os.pathsep.join(dict.fromkeys([*paths, home])),
         "PYTHONHASHSEED": "0",  # LT07 walks a set
         "PYTHONUTF8": "1",

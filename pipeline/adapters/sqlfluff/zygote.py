@@ -1,6 +1,6 @@
 """The process that has SQLFluff loaded and forks lint children from itself.
 
-Run as ``python -m pipeline.adapters.sqlfluff.zygote CONTROL_FD OWNER_PID FOLDER``. A fork takes
+Run as ``python -m pipeline.adapters.sqlfluff.zygote CONTROL_FD OWNER_PID``. A fork takes
 milliseconds and shares the loaded memory, so a killed child costs no second import. It has one
 thread, forks only from there, and ends with its owner: its children then get SIGKILL from the
 kernel, even while they are stuck inside Rust or a template.
@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -28,12 +27,11 @@ GC_THRESHOLDS = (200_000, 50, 50)
 
 def main(arguments: list[str]) -> None:
     """Serves its owner until the control socket or the owner is gone."""
-    control_fd, owner_pid, folder = int(arguments[0]), int(arguments[1]), arguments[2]
+    control_fd, owner_pid = int(arguments[0]), int(arguments[1])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the owner decides when we end
     control = socket.socket(fileno=control_fd)
     try:
-        os.chdir(folder)
         confinement.leave_network()
         confinement.forbid_new_rights()
         zygote = Zygote()
@@ -41,10 +39,7 @@ def main(arguments: list[str]) -> None:
         control.send(json.dumps({"error": f"{type(error).__name__}: {error}"[:2000]}).encode())
         raise
     control.send(json.dumps({"ready": os.getpid()}).encode())
-    try:
-        _serve(zygote, control, owner_pid)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)  # a killed owner cannot
+    _serve(zygote, control, owner_pid)
 
 
 def _serve(zygote: "Zygote", control: socket.socket, owner_pid: int) -> None:

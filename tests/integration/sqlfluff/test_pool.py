@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -201,7 +202,8 @@ def test_engine_that_cannot_start_is_transient(monkeypatch: pytest.MonkeyPatch):
         pool.close()
 
 
-def test_closed_pool_leaves_no_process_and_no_folder():
+def test_closed_pool_leaves_no_process_and_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     pool = LintPool(2, time_limit_s=60)
     pool.lint(work(CLEAN))
     errors: list[BaseException] = []
@@ -216,15 +218,13 @@ def test_closed_pool_leaves_no_process_and_no_folder():
     thread.start()
     _until(lambda: bool(pool._busy))
     assert pool._zygote is not None
-    folder = Path(pool._zygote._folder)
     handles = [os.pidfd_open(pool._zygote.pid), os.pidfd_open(next(iter(pool._busy)).pid)]
-    assert folder.is_dir()
     pool.close()
     thread.join()
 
     assert len(errors) == 1
     assert _all_ended(handles, 2)
-    assert not folder.exists()
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises(Transient):
         pool.lint(work(CLEAN))
 
@@ -250,28 +250,28 @@ pool.lint(work("SELECT 1"))
 threading.Thread(target=pool.lint, args=(work(sys.argv[1]),), daemon=True).start()
 while not pool._busy:
     pass
-print(pool._zygote.pid, next(iter(pool._busy)).pid, pool._zygote._folder, flush=True)
+print(pool._zygote.pid, next(iter(pool._busy)).pid, flush=True)
 threading.Event().wait()
 """
 STUCK_IN_RUST = "SELECT 1 WHERE " + " + ".join(["a"] * 2500) + "\n"
 
 
 @pytest.mark.parametrize("sql", [LOOP, STUCK_IN_RUST], ids=["in a template", "in the parser"])
-def test_killed_owner_leaves_no_process_and_no_folder(sql: str):
+def test_killed_owner_leaves_no_process_and_no_file(sql: str, tmp_path: Path):
     root = Path(__file__).parents[3]
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, sql],
         stdout=subprocess.PIPE,
         cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PYTHONPATH": str(root), "TMPDIR": str(tmp_path)},
     )
     with owner:
         assert owner.stdout is not None
-        zygote, child, folder = owner.stdout.readline().decode().split()
+        zygote, child = owner.stdout.readline().decode().split()
         handles = [os.pidfd_open(int(zygote)), os.pidfd_open(int(child))]
         owner.kill()
         assert _all_ended(handles, 2)
-    _until(lambda: not Path(folder).exists(), 2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_forked_copy_of_the_owner_starts_its_own_children(pool: LintPool):
