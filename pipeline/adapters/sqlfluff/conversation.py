@@ -153,8 +153,9 @@ def explain(status: int, ended: Ended, memory_limit_bytes: int) -> Ended:
         return Ended(Reason.CRASHED, "The lint process ended while it worked on this file.")
     number = os.WTERMSIG(status)
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    # An allocation that fails inside Rust aborts; the kernel's own killer sends SIGKILL.
-    aborted_full = number == signal.SIGABRT and ended.peak_memory_bytes * 2 > memory_limit_bytes
-    if number == signal.SIGKILL or aborted_full:
+    # An allocation that fails inside Rust aborts; the kernel's own killer sends SIGKILL. A small
+    # process that is killed was in somebody else's way: that file is worth another run.
+    was_large = ended.peak_memory_bytes * 2 > memory_limit_bytes
+    if was_large and number in (signal.SIGABRT, signal.SIGKILL):
         return Ended(Reason.OUT_OF_MEMORY, f"The lint process of this file was ended by {name}.")
     return Ended(Reason.CRASHED, f"The lint process crashed on this file ({name}).")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.sqlfluff import LintPool, LintReply
+from pipeline.adapters.sqlfluff.conversation import Ended, explain
 from pipeline.errors import Transient
 from pipeline.states import Reason
 from tests.integration.sqlfluff.conftest import effective, work
@@ -150,18 +151,15 @@ def test_waiting_work_is_cancelled():
     assert replies[0].reason is Reason.CANCELLED
 
 
-@pytest.mark.parametrize(
-    ("number", "reason"),
-    [(signal.SIGKILL, Reason.OUT_OF_MEMORY), (signal.SIGSEGV, Reason.CRASHED)],
-)
-def test_child_that_dies_at_work_costs_only_its_file(number: signal.Signals, reason: Reason):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_child_that_dies_at_work_costs_only_its_file(number: signal.Signals):
     pool = LintPool(1, time_limit_s=60)
     thread, replies = _in_thread(lambda: pool.lint(work(LOOP)))
     try:
         _until(lambda: bool(pool._busy))
         os.kill(next(iter(pool._busy)).pid, number)
         thread.join()
-        assert replies[0].reason is reason
+        assert replies[0].reason is Reason.CRASHED
         assert pool.lint(work(CLEAN)).reason is None
     finally:
         pool.close()
@@ -287,3 +285,20 @@ def test_forked_copy_of_the_owner_starts_its_own_children(pool: LintPool):
 
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert pool.lint(work(CLEAN)).reason is None
+
+
+@pytest.mark.parametrize(
+    ("number", "peak_mib", "reason"),
+    [
+        (signal.SIGKILL, 100, Reason.CRASHED),
+        (signal.SIGKILL, 900, Reason.OUT_OF_MEMORY),
+        (signal.SIGABRT, 100, Reason.CRASHED),
+        (signal.SIGABRT, 900, Reason.OUT_OF_MEMORY),
+        (signal.SIGSEGV, 900, Reason.CRASHED),
+    ],
+)
+def test_only_a_large_process_that_is_killed_was_out_of_memory(
+    number: signal.Signals, peak_mib: int, reason: Reason
+):
+    ended = Ended(Reason.CRASHED, "", peak_memory_bytes=peak_mib * 2**20)
+    assert explain(int(number), ended, 2**30).reason is reason
