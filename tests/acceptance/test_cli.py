@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -24,6 +24,12 @@ SCRIPT = shutil.which("quayline", path=str(Path(sys.executable).parent))
 QUAYLINE = [SCRIPT] if SCRIPT else [sys.executable, "-m", "pipeline.cli"]
 
 SLOW = "SELECT a.id, b.name  from tbl a JOIN other b on a.id=b.id WHERE a.x IN (1,2,3,4);\n" * 10
+
+SHOP = {
+    ".sqlfluff": "[sqlfluff]\ndialect = ansi\n",
+    "good.sql": "SELECT 1\n",
+    "bad/one.sql": "SELECT a  from b\n",
+}
 
 
 class Shell:
@@ -101,9 +107,10 @@ def code_of(terminal: pexpect.spawn) -> int:
     return int(terminal.exitstatus)
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
-    made = Shell(tmp_path)
+@contextmanager
+def shell_in(folder: Path) -> Iterator[Shell]:
+    """Yield a shell of which no process may be left afterwards."""
+    made = Shell(folder)
     yield made
     left = made.processes()
     for process in left:
@@ -112,15 +119,23 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 @pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    with shell_in(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
 def shop(shell: Shell) -> Shell:
-    shell.write(
-        {
-            ".sqlfluff": "[sqlfluff]\ndialect = ansi\n",
-            "good.sql": "SELECT 1\n",
-            "bad/one.sql": "SELECT a  from b\n",
-        }
-    )
+    shell.write(SHOP)
     return shell
+
+
+@pytest.fixture(scope="module")
+def same_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """One shop for many tests: SQLFluff starts once, what it found is reused."""
+    with shell_in(tmp_path_factory.mktemp("shop")) as made:
+        made.write(SHOP)
+        yield made
 
 
 @pytest.fixture
@@ -263,12 +278,11 @@ def test_a_baseline_survives_moved_lines_and_catches_new_ones(shop):
 
 
 @pytest.mark.parametrize("form", "json sarif junit gitlab github csv html text diff".split())
-def test_every_format_reaches_standard_output_and_a_file_alike(shop, form):
-    told = ("lint", "bad", "--fix", "-f", form)
-    shown = shop.run(*told)
+def test_every_format_reaches_standard_output_and_a_file_alike(same_shop, form):
+    shown = same_shop.run("lint", "bad", "--fix", "-f", form)
     assert shown.returncode == 1, shown.stderr
-    shop.run("report", str(shop.jobs()[0]["id"]), "-f", form, "-o", "file")
-    assert (shop.folder / "file").read_text() == shown.stdout != ""
+    same_shop.run("report", str(same_shop.jobs()[0]["id"]), "-f", form, "-o", form)
+    assert (same_shop.folder / form).read_text() == shown.stdout != ""
 
 
 def test_run_works_on_what_others_submit_until_sigterm(shop):
