@@ -20,6 +20,12 @@ _BOMS = (
 )
 
 
+#: Every byte but the control characters that no text needs.
+_USUAL = bytes(sign for sign in range(256) if sign >= 0x20 or sign in b"\t\n\r\f\v")
+#: UTF-8 text may hold one such character in so many, or two in all.
+STRAY_PART = 200
+
+
 class NotText(Exception):
     """Raised with a sentence when the bytes are no text that can be linted."""
 
@@ -31,7 +37,7 @@ def decode(data: bytes, configured: str = "autodetect") -> tuple[str, str]:
     for bom, encoding in _BOMS:
         if data.startswith(bom):
             return _read_strictly(data, encoding), encoding
-    if b"\0" in data:
+    if b"\0" in data and not _has_a_stray_nul(data):
         return _read_wide(data)
     if data.isascii():
         return _read(data, "ascii"), "ascii"
@@ -54,6 +60,18 @@ def _read_strictly(data: bytes, encoding: str) -> str:
         return _read(data, encoding)
     except UnicodeError as error:
         raise NotText(f"The file starts as {encoding} text but is not: {error}.") from None
+
+
+def _has_a_stray_nul(data: bytes) -> bool:
+    """Text may hold a NUL here and there (``LINES TERMINATED BY '^@'``), as SQLFluff reads it."""
+    strange = len(data.translate(None, _USUAL))
+    if strange > max(2, len(data) // STRAY_PART):
+        return False
+    try:
+        data.decode("utf-8")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _read_wide(data: bytes) -> tuple[str, str]:

@@ -37,7 +37,6 @@ def test_empty_file_is_text():
 @pytest.mark.parametrize(
     "data",
     [
-        b"SELECT\x00 1",
         bytes(range(256)) * 10,
         b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" * 20,
         b"PK\x03\x04\x00\x00" * 100,
@@ -46,4 +45,17 @@ def test_empty_file_is_text():
 )
 def test_binary_is_refused_with_a_sentence(data: bytes):
     with pytest.raises(NotText, match=r"\w+ \w+"):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    "text", ["'\0'", "SELECT\0 1", "SELECT '\0', '数\0'\n", "-- long\n" * 500 + "\0" * 9]
+)
+def test_text_with_a_stray_nul_is_text(text: str):
+    assert decode(text.encode())[0] == text
+
+
+@pytest.mark.parametrize("data", [b"\0" * 40, b"a\0\1\2b" * 9, b"\x7fELF\2\1\1" + b"\0" * 9])
+def test_more_than_a_stray_nul_is_binary(data: bytes):
+    with pytest.raises(NotText):
         decode(data)
