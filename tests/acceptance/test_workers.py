@@ -1,4 +1,4 @@
-"""A real archive on real processes: ``dramatiq actors`` and ``python -m schedules``, as deployed."""
+"""A real archive on real processes, as deployed: workers of Dramatiq, and the scheduler."""
 
 import json
 import zipfile
