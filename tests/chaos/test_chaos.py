@@ -102,22 +102,22 @@ def test_rabbitmq_is_frozen(fleet: Fleet, rabbit_node: Rabbit) -> None:
 def test_queues_are_deleted(fleet: Fleet, rabbit_node: Rabbit) -> None:
     with running(fleet.worker(processes=2), fleet.scheduler()):
         fleet.submit(300, pause_s=0.1)
-        for number in (50, 100, 150):
+        for number in (50, 100):
             at(fleet, number)
             rabbit_node.delete_queues(("trivial_plan", "trivial_work", "monitoring"))
         found = fleet.settled(within_s=120)
-    told(found, "queues deleted 3 times")
+    told(found, "queues deleted twice")
 
 
 def test_postgresql_is_restarted(mortal_fleet: Fleet, postgres_cluster: Postgres) -> None:
     fleet = mortal_fleet
     with running(fleet.worker(processes=2), fleet.scheduler()):
         fleet.submit(300, pause_s=0.1)
-        for number in (40, 120, 200):
+        for number in (40, 120):
             at(fleet, number)
             postgres_cluster.restart()
         found = fleet.settled(within_s=90)
-    told(found, "PostgreSQL restarted 3 times, immediate mode")
+    told(found, "PostgreSQL restarted twice, immediate mode")
 
 
 def test_postgresql_is_away_for_longer_than_a_lease(

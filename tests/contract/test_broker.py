@@ -256,7 +256,7 @@ def test_consumer_of_a_queue_that_is_deleted_and_made_again_hears_on(
     seam = rabbit_seam(use(settings_of(vhost, tmp_path)), rabbit_node)
     seam.actor()
     with seam.working():
-        for number in range(8):
+        for number in range(5):
             # RabbitMQ may confirm a message and lose it with the queue that was.
             eventually(lambda: sent(number) and heard(seam, number), within_s=15)  # noqa: B023
             rabbit_node.delete_queues(["contract"])
@@ -389,7 +389,7 @@ def test_memory_alarm_holds_no_caller(
     use(settings_of(vhost, tmp_path))
     assert one()
     with rabbit_node.out_of_memory():
-        answers = [took_s(act) for act in (three, one, three)]
+        answers = [took_s(act) for act in (three, three)]
         _, seconds = took_s(lambda: broker.waiting("contract"))
     assert max(told[1] for told in answers) < 2 * TIMEOUT_S
     assert not all(told[0] for told in answers)

@@ -27,6 +27,7 @@ from dramatiq.common import dq_name, xq_name
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 
+from tests.support import reaper
 from tests.support.waiting import eventually
 
 START_S = 60.0
@@ -58,6 +59,7 @@ class Server:
                 start_new_session=True,
                 **self.options(),
             )
+        reaper.started(self._process.pid)
         try:
             eventually(self._settled, within_s=START_S, what=f"{self.name} answers", every_s=0.2)
             assert self._process.poll() is None, f"{self.name} ended at its start"
@@ -79,6 +81,7 @@ class Server:
             else:
                 self._process.send_signal(number)
         self._process.wait(START_S)
+        reaper.ended(self._process.pid)
         self._process = None
 
     def restart(self) -> None:
@@ -147,6 +150,7 @@ class Rabbit(Server):
             # Idle schedulers do not spin: the tests need the cores.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
         }
+        reaper.clean_up(folder, [self._epmd, "-kill"], self._environment)
 
     @property
     def url(self) -> str:
@@ -223,6 +227,7 @@ class Postgres(Server):
         self._server = binary("postgres", places, "postgresql")
         self._initdb = binary("initdb", places, "postgresql")
         self._user = _unprivileged_user()
+        reaper.clean_up(folder)
         if self._user != getpass.getuser():
             shutil.chown(folder, self._user, _group_of(self._user))
         how = ("-U", "quayline", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")

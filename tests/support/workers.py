@@ -18,6 +18,7 @@ from typing import Self
 import psutil
 
 from pipeline.settings import Settings
+from tests.support import reaper
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +65,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        reaper.started(self.pid)
         return self
 
     def said(self, text: str) -> int:
@@ -91,6 +93,7 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait(STOP_S)
+        reaper.ended(self.pid)
 
     def family(self) -> list[psutil.Process]:
         """Return the processes below this one, its children first."""
