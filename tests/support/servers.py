@@ -210,9 +210,19 @@ class Rabbit(Server):
     def close(self) -> None:
         """End the node and its port mapper."""
         self.kill()
-        subprocess.run(
-            [self._epmd, "-kill"], env=self.environment(), capture_output=True, check=False
+        eventually(self._mapper_ended, within_s=10, what="RabbitMQ's port mapper ended")
+
+    def _mapper_ended(self) -> bool:
+        # It does not let itself be ended while it thinks that the node lives.
+        done = subprocess.run(
+            [self._epmd, "-kill"],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=START_S,
+            check=False,
         )
+        return done.returncode == 0 or "Cannot connect" in done.stderr
 
 
 class Postgres(Server):
