@@ -48,6 +48,11 @@ def current_context() -> Context:
     return _current or open_context()
 
 
+def is_open(context: Context) -> bool:
+    """Tell whether the context is the open one; a thread of a closed one has nothing to do."""
+    return context is _current
+
+
 def close_context() -> None:
     """Close the database and the broker of this process."""
     global _current

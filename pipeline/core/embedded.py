@@ -13,7 +13,7 @@ from dataclasses import replace
 import dramatiq
 
 from pipeline import broker
-from pipeline.core.context import Context
+from pipeline.core.context import Context, is_open
 from pipeline.core.kinds import release_all
 from pipeline.core.sweep import sweep
 from pipeline.errors import QuaylineError
@@ -48,15 +48,17 @@ class Embedded:
             broker.current_broker(), worker_threads=threads, worker_timeout=100
         )
         self._worker.start()
-        # What a process that is gone had in memory died with it: no hint is on its way.
-        sweep(replace(context, settings=context.settings.model_copy(update={"hint_again_s": 0.0})))
         self._sweeper = threading.Thread(target=self._sweep, name="sweep", daemon=True)
         self._sweeper.start()
 
     def _sweep(self) -> None:
-        while True:
+        # What a process that is gone had in memory died with it: at first no hint is on its way.
+        first = self._context.settings.model_copy(update={"hint_again_s": 0.0})
+        context = replace(self._context, settings=first)
+        while is_open(self._context):
             try:
-                sweep(self._context)
+                sweep(context)
+                context = self._context
             except QuaylineError as error:
                 log.warning("A sweep could not run", extra={"error": str(error)})
             except Exception:

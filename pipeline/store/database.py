@@ -94,9 +94,14 @@ def open_database(url: str, *, pool: int = 20, timeout_s: float = 10.0) -> None:
 
 
 def close_database() -> None:
-    """Close every connection of this process and unbind the models."""
+    """Close this thread's connection and the idle ones, and unbind the models.
+
+    A connection that another thread is using closes with its last reference: SQLite crashes when
+    one is closed under a statement.
+    """
     if proxy.obj is not None:
-        proxy.obj.close_all()
+        proxy.obj.close()
+        proxy.obj.close_idle()
         proxy.initialize(None)
 
 
