@@ -17,7 +17,7 @@ from dramatiq.common import xq_name
 from pipeline import broker
 from pipeline.rabbit import QuaylineConsumer
 from pipeline.settings import Settings
-from tests.support.servers import Rabbit
+from tests.support.servers import Rabbit, drop_broken_connections
 from tests.support.waiting import eventually
 
 TIMEOUT_S = 2.0
@@ -68,6 +68,7 @@ def use() -> Iterator[Callable[[Settings], dramatiq.Broker]]:
     yield make
     broker.current_broker().close()
     broker.use_broker(None)
+    drop_broken_connections()
 
 
 @pytest.fixture(params=["stub", "rabbitmq"])

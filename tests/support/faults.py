@@ -14,7 +14,13 @@ from pipeline.core.context import close_context, open_context
 from pipeline.core.jobs import Submission
 from pipeline.settings import Settings
 from tests.support.recount import Recount, recount
-from tests.support.servers import Postgres, Rabbit, own_postgres, own_rabbit
+from tests.support.servers import (
+    Postgres,
+    Rabbit,
+    drop_broken_connections,
+    own_postgres,
+    own_rabbit,
+)
 from tests.support.services import own_database
 from tests.support.waiting import eventually
 from tests.support.workers import Process, Worker, environment, scheduler
@@ -143,6 +149,7 @@ def fleet(tmp_path: Path, database: str, vhost: str) -> Iterator[Fleet]:
     open_context(settings)
     yield Fleet(settings, tmp_path)
     close_context()
+    drop_broken_connections()
 
 
 @pytest.fixture
@@ -152,3 +159,4 @@ def mortal_fleet(tmp_path: Path, mortal_database: str, vhost: str) -> Iterator[F
     open_context(settings)
     yield Fleet(settings, tmp_path)
     close_context()
+    drop_broken_connections()

@@ -4,6 +4,7 @@ They are started from the installed binaries (Debian's places and PATH) on free 
 data in a temporary folder, in a session of their own that is killed at the end.
 """
 
+import gc
 import getpass
 import logging
 import os
@@ -15,6 +16,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -200,6 +202,7 @@ class Rabbit(Server):
     def answers(self) -> bool:
         parameters = pika.URLParameters(f"{self.url}?socket_timeout=5&stack_timeout=5")
         try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
             connection = pika.BlockingConnection(parameters)
             connection.channel()
             connection.close()
@@ -316,6 +319,16 @@ def own_postgres() -> Iterator[Postgres]:
             yield server
         finally:
             server.close()
+
+
+def drop_broken_connections() -> None:
+    """Free the sockets of connections that could not be made: pika leaves them to the collector.
+
+    Each would warn, in whatever test the collector happens to run.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @contextmanager
