@@ -53,7 +53,7 @@ def test_import_and_submission_load_no_worker_code(fleet: Fleet) -> None:
 
 
 def test_submission_to_a_broker_that_is_away_is_kept_and_quick(
-    tmp_path: Path, database: str
+    tmp_path: Path, database: str, silent_url: str
 ) -> None:
     code = """
 import json, time
@@ -64,7 +64,7 @@ with Client() as client:
     took_s = time.monotonic() - began
     print(json.dumps([job.status, took_s]))
 """
-    for url in ("amqp://127.0.0.1:1/", "amqp://198.51.100.1:5672/"):
+    for url in ("amqp://127.0.0.1:1/", silent_url):
         settings = Settings(
             state_dir=tmp_path, database_url=database, broker_url=url, broker_timeout_s=1
         )

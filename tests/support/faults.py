@@ -1,5 +1,6 @@
 """Fixtures of the fault tests: private servers, and a fleet of real processes on them."""
 
+import socket
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -160,3 +161,10 @@ def mortal_fleet(tmp_path: Path, mortal_database: str, vhost: str) -> Iterator[F
     yield Fleet(settings, tmp_path)
     close_context()
     drop_broken_connections()
+
+
+@pytest.fixture
+def silent_url() -> Iterator[str]:
+    """The address of a server on this machine that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"amqp://guest:guest@127.0.0.1:{server.getsockname()[1]}/"
