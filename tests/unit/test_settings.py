@@ -88,9 +88,9 @@ def test_the_state_folder_does_not_follow_the_working_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("HOME", "/ann")
     assert Settings(state_dir=Path("here")).state_dir == tmp_path / "here"
-    assert Settings(state_dir=Path("~/state")).state_dir == Path("/home/ann/state")
+    assert Settings(state_dir=Path("~/state")).state_dir == Path("/ann/state")
 
 
 def test_the_process_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) -> None:
