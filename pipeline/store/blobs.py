@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from pipeline.errors import NotFound, Refused, StorageUnavailable
 from pipeline.states import Reason
@@ -166,14 +166,6 @@ class BlobStore:
             Path(spool.name).replace(path)
         else:
             self._fs.put_file(spool.name, path)
-
-    def __enter__(self) -> Self:
-        """Return the store."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Forget cached listings."""
-        self._fs.invalidate_cache()
 
 
 def _protocols(fs: Any) -> tuple[str, ...]:
