@@ -83,8 +83,9 @@ bench: services ## Measure our path against `sqlfluff lint`; tables go to build/
 	    $(if $(BENCH),--bench $(BENCH)) $(ARGS)
 
 .PHONY: chaos
-chaos: services ## Kill and restart processes in mid-job; nothing may be lost or doubled
-	@. build/services.env && $(BIN)/python -m pytest -m chaos --junitxml=build/chaos.xml tests/chaos $(ARGS)
+chaos: services ## The long form of the fault tests (CI runs the short one): a line of figures each
+	@. build/services.env && $(BIN)/python -m pytest -m chaos --long --junitxml=build/chaos.xml \
+	    tests/chaos $(ARGS)
 
 .PHONY: clean
 clean: ## Remove .venv, build/ and every cache

@@ -17,6 +17,11 @@ register(trivial.KIND)
 pytest_plugins = ["tests.support.faults"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the fault tests go further than CI has time for."""
+    parser.addoption("--long", action="store_true", help="run the long form of tests/chaos")
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL database of this session's own."""

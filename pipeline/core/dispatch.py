@@ -15,10 +15,11 @@ from typing import Any
 
 import dramatiq
 
-from pipeline import broker
+from pipeline import broker, failpoints
 from pipeline.clock import new_id
 from pipeline.core.context import Context
 from pipeline.core.kinds import Kind, get_kind
+from pipeline.failpoints import Point
 from pipeline.settings import Settings
 from pipeline.store.database import as_uuid, dialect, execute, lock, transaction
 
@@ -47,6 +48,8 @@ def dispatch(kind_name: str, context: Context) -> int:
     with transaction():
         lock(f"dispatch:{kind.name}")
         batches = _choose(kind, context)
+    if batches:
+        failpoints.reach(Point.CHOSEN)
     if batches and not broker.send([_message(kind, *batch) for batch in batches]):
         unhint([batch_id for batch_id, _, _ in batches])
         return 0

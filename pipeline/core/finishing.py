@@ -4,12 +4,13 @@ import logging
 import uuid
 from contextlib import suppress
 
-from pipeline import broker, logs
+from pipeline import broker, failpoints, logs
 from pipeline.core import jobs, retries, transitions
 from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.kinds import get_kind
 from pipeline.errors import DatabaseUnavailable, QuaylineError
+from pipeline.failpoints import Point
 from pipeline.states import Reason
 from pipeline.store.database import execute, transaction
 
@@ -34,6 +35,7 @@ def run_finish(job_id: uuid.UUID, context: Context) -> None:
     )
     if attempt is None:
         return
+    failpoints.reach(Point.FINISH_CLAIMED)
     job = jobs.get(job_id)
 
     def renew() -> bool:
@@ -49,7 +51,9 @@ def run_finish(job_id: uuid.UUID, context: Context) -> None:
             text = "Writing the reports failed; the log has the traceback."
             _unfinished(job_id, attempt, text, context)
         else:
+            failpoints.reach(Point.REPORTED)
             transitions.finalized(job_id, attempt, result, actor=settings.worker_name)
+            failpoints.reach(Point.FINALIZED)
 
 
 def _unfinished(job_id: uuid.UUID, attempt: int, message: str, context: Context) -> None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline import broker
+from pipeline import broker, failpoints
 from pipeline.clock import new_id
 from pipeline.core import finishing, transitions
 from pipeline.core.heartbeat import STOPS
 from pipeline.core.history import record
 from pipeline.core.kinds import get_kind
 from pipeline.errors import Conflict, DatabaseUnavailable, NotFound, Refused
+from pipeline.failpoints import Point
 from pipeline.states import TERMINAL_JOB, JobState, Reason
 from pipeline.store.database import as_json, dialect, execute, session, stream, transaction
 from pipeline.store.models import EventRow, JobRow
@@ -83,6 +84,7 @@ def submit(submission: Submission, *, heard: bool = True) -> uuid.UUID:
             execute("UPDATE jobs SET hinted_at = NULL WHERE id = %s", job_id.hex)
         actor = submission.owner or "submitter"
         record(job_id, "job", None, JobState.PENDING, actor=actor)
+    failpoints.reach(Point.SUBMITTED)
     if heard:
         ring(kind.name, job_id)
     return job_id

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Sequence
 
-from pipeline import broker, logs
+from pipeline import broker, failpoints, logs
 from pipeline.core import finishing, jobs, retries, transitions
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
@@ -13,6 +13,7 @@ from pipeline.core.heartbeat import STOPS, Heartbeat
 from pipeline.core.kinds import get_kind
 from pipeline.core.transitions import NewTask
 from pipeline.errors import QuaylineError, Transient
+from pipeline.failpoints import Point
 from pipeline.states import JobState, Reason
 from pipeline.store.database import execute, transaction
 
@@ -49,6 +50,7 @@ class Planning:
         actor = self._context.settings.worker_name
         if transitions.insert_tasks(self.job_id, self._attempt, tasks, actor=actor) is None:
             raise Stopped
+        failpoints.reach(Point.INSERTED)
         dispatch(self._kind, self._context)
 
     def stage(self, text: str) -> None:
@@ -75,6 +77,7 @@ def run_plan(job_id: uuid.UUID, context: Context) -> None:
     )
     if attempt is None:
         return
+    failpoints.reach(Point.PLAN_CLAIMED)
     job = jobs.get(job_id)
 
     def renew() -> bool:
@@ -99,7 +102,11 @@ def run_plan(job_id: uuid.UUID, context: Context) -> None:
             text = "Planning failed unexpectedly; the log has the traceback."
             _again(job_id, attempt, Transient(text), context)
         else:
-            if transitions.planned(job_id, attempt, stage="working", actor=settings.worker_name):
+            ended = transitions.planned(
+                job_id, attempt, stage="working", actor=settings.worker_name
+            )
+            failpoints.reach(Point.PLANNED)
+            if ended:
                 finishing.announce(job_id)
             dispatch(job.kind, context)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import tenacity
 
-from pipeline import logs
+from pipeline import failpoints, logs
 from pipeline.core import finishing, jobs, retries, transitions
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
@@ -17,6 +17,7 @@ from pipeline.core.heartbeat import STOPS, Heartbeat
 from pipeline.core.kinds import get_kind
 from pipeline.core.transitions import Claim, Outcome
 from pipeline.errors import DatabaseUnavailable, NotFound, Transient
+from pipeline.failpoints import Point
 from pipeline.states import Reason, TaskState
 from pipeline.store import results
 from pipeline.store.models import JobRow
@@ -113,7 +114,9 @@ class Ledger:
 
     def _write(self) -> None:
         if self._waiting:
+            failpoints.reach(Point.WORKED)
             results.store([result for _, result in self._waiting if result is not None])
+            failpoints.reach(Point.STORED)
             self.job_ended |= transitions.close_tasks(
                 self.job_id,
                 [outcome for outcome, _ in self._waiting],
@@ -162,6 +165,7 @@ def run_batch(job_id: uuid.UUID, task_ids: Sequence[str], context: Context) -> N
         log.info("A message named a job that is gone", extra={"job_id": str(job_id)})
         return
     if claims:
+        failpoints.reach(Point.CLAIMED)
         with logs.bind(job_id=str(job_id)):
             _work(job, claims, context)
     dispatch(job.kind, context)
@@ -194,5 +198,7 @@ def _work(job: JobRow, claims: list[Claim], context: Context) -> None:
     elif ledger.open:
         ledger.strike(Reason.ERROR, "The worker left the task undone.")
     ledger.flush()
+    failpoints.reach(Point.CLOSED)
     if ledger.job_ended:
         finishing.announce(job.id)
+        failpoints.reach(Point.ANNOUNCED)

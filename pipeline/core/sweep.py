@@ -10,13 +10,14 @@ from datetime import timedelta
 
 import peewee
 
-from pipeline import broker
+from pipeline import broker, failpoints
 from pipeline.core import finishing, jobs, retries, transitions
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
 from pipeline.core.kinds import Kind, get_kind
 from pipeline.core.transitions import Outcome
 from pipeline.errors import Refused
+from pipeline.failpoints import Point
 from pipeline.states import JobState, Reason, TaskState
 from pipeline.store.database import as_uuid, dialect, execute, session, transaction
 from pipeline.store.models import JobRow, TaskRow, as_utc
@@ -97,7 +98,9 @@ def _recover_tasks(context: Context) -> int:
         )
         by_job.setdefault(as_uuid(job_id), []).append(outcome)
     for job_id, outcomes in by_job.items():
-        if transitions.close_tasks(job_id, outcomes, actor="sweep", lapsed_only=True):
+        ended = transitions.close_tasks(job_id, outcomes, actor="sweep", lapsed_only=True)
+        failpoints.reach(Point.RECOVERED)
+        if ended:
             finishing.announce(job_id)
     return len(rows)
 

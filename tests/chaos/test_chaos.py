@@ -14,6 +14,7 @@ from contextlib import suppress
 import pytest
 
 from pipeline.errors import DatabaseUnavailable
+from tests.chaos.conftest import told
 from tests.chaos.doubler import doubled_messages
 from tests.support.faults import Fleet
 from tests.support.recount import Recount
@@ -38,14 +39,6 @@ def at(fleet: Fleet, succeeded: int, *, within_s: float = 60) -> None:
         what=f"{succeeded} tasks ended",
         every_s=0.1,
     )
-
-
-def told(found: Recount, what: str, **more: object) -> None:
-    """Print the line of figures; the rows must be sound."""
-    line = found.line(what, **more)
-    print(line)
-    assert found.sound, line
-    assert found.succeeded == found.tasks, line
 
 
 def test_workers_are_killed(fleet: Fleet) -> None:

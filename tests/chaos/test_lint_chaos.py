@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import Client
 from tests.support.faults import Fleet
+from tests.support.recount import Wanted
 from tests.support.waiting import eventually
 from tests.support.workers import Census, running, supervised
 
@@ -45,7 +46,8 @@ def test_killed_workers_and_children_change_no_result(fleet: Fleet, client: Clie
     with supervised(worker), running(fleet.scheduler()):
         calm = client.lint(shop(1), dialect="postgres").wait(timeout_s=60)
         job = client.lint(shop(COPIES), dialect="postgres", cache=False)
-        fleet.accepted = {calm.id: calm.progress().total, job.id: COPIES * calm.progress().total}
+        files = calm.progress().total
+        fleet.accepted = {calm.id: Wanted(files), job.id: Wanted(COPIES * files)}
         for number in range(4):
             eventually(lambda: job.progress().done >= 30 * number + 5, within_s=60)  # noqa: B023
             census.take()

@@ -14,7 +14,7 @@ from pipeline.core import jobs
 from pipeline.core.context import close_context, open_context
 from pipeline.core.jobs import Submission
 from pipeline.settings import Settings
-from tests.support.recount import Recount, recount
+from tests.support.recount import Recount, Wanted, recount
 from tests.support.servers import (
     Postgres,
     Rabbit,
@@ -78,7 +78,7 @@ class Fleet:
 
     settings: Settings
     logs: Path
-    accepted: dict[str, int] = field(default_factory=dict)
+    accepted: dict[str, Wanted] = field(default_factory=dict)
 
     @property
     def env(self) -> dict[str, str]:
@@ -104,7 +104,7 @@ class Fleet:
         """Submit a trivial job from this process."""
         parameters = {"tasks": tasks, "pause_s": pause_s, "slow": slow or {}}
         job_id = jobs.submit(Submission(kind="trivial", parameters=parameters, **told))
-        self.accepted[str(job_id)] = tasks
+        self.accepted[str(job_id)] = Wanted(tasks)
         return job_id
 
     def recount(self) -> Recount:
@@ -116,7 +116,7 @@ class Fleet:
 
         def all_ended() -> Recount | None:
             found = self.recount()
-            return found if found.accepted == found.terminal == len(self.accepted) else None
+            return found if found.accepted == found.terminal else None
 
         try:
             found = eventually(all_ended, within_s=within_s, what="every job ended", every_s=0.2)

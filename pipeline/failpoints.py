@@ -1,0 +1,42 @@
+"""Named points between two steps, at which a test can end the process or hold it.
+
+Nothing in production arms one: no setting, no variable, no message. A test's own actor module
+calls ``arm`` before it is handed to ``dramatiq``.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class Point(StrEnum):
+    """Where rows and messages can disagree, if a process ends there."""
+
+    SUBMITTED = "submitted"  # the job's row is committed, nobody is rung
+    PLAN_CLAIMED = "plan_claimed"  # the planning is leased, nothing is planned
+    INSERTED = "inserted"  # tasks are committed, none is sent
+    CHOSEN = "chosen"  # batches are noted as sent, and are not
+    PLANNED = "planned"  # the plan is committed, what follows is not sent
+    CLAIMED = "claimed"  # a batch is leased, nothing is done
+    WORKED = "worked"  # a task's work is done, its close is not
+    STORED = "stored"  # results are stored, their tasks are not closed
+    CLOSED = "closed"  # tasks and perhaps their job are closed, nobody is told
+    ANNOUNCED = "announced"  # the finish message is sent, the batch's message is not acknowledged
+    FINISH_CLAIMED = "finish_claimed"  # the reports are leased, none is written
+    REPORTED = "reported"  # the reports are written, the job does not know
+    FINALIZED = "finalized"  # all is done, the finish message is not acknowledged
+    RECOVERED = "recovered"  # the sweep has closed lost tasks, nobody is told
+
+
+_act: Callable[[Point], None] | None = None
+
+
+def arm(act: Callable[[Point], None] | None) -> None:
+    """Call ``act`` at every point from now on; ``None`` disarms."""
+    global _act
+    _act = act
+
+
+def reach(point: Point) -> None:
+    """Say that this point is reached."""
+    if _act is not None:
+        _act(point)
