@@ -22,6 +22,7 @@ from pipeline.states import JobState
 from pipeline.store.database import execute, proxy, session, transaction
 from tests.support import factories as make
 from tests.support.faults import Fleet
+from tests.support.servers import Postgres
 from tests.support.waiting import eventually
 from tests.support.workers import environment, running, script
 
@@ -282,3 +283,34 @@ def dispatched(context: Context) -> bool:
     except DatabaseUnavailable:
         return False
     return True
+
+
+def test_hung_server_costs_a_caller_a_bounded_time(
+    tmp_path: Path, mortal_database: str, postgres_cluster: Postgres
+) -> None:
+    """Its processes are stopped: connections stay open, nobody answers, nobody is let in."""
+    open_context(Settings(state_dir=tmp_path, database_url=mortal_database, database_timeout_s=2))
+    try:
+        submit()
+        postgres_cluster.freeze()
+        began = time.monotonic()
+        try:
+            with pytest.raises(DatabaseUnavailable):
+                submit()
+        finally:
+            waited_s = time.monotonic() - began
+            postgres_cluster.thaw()
+        # Once for the statement, once for the look whether the commit went through.
+        assert waited_s < 2 * (2 + 2)
+        submit()
+    finally:
+        close_context()
+
+
+def test_slow_statement_of_a_server_that_answers_is_not_cut(tmp_path: Path, database: str) -> None:
+    open_context(Settings(state_dir=tmp_path, database_url=database, database_timeout_s=1))
+    try:
+        with session():
+            assert execute("SELECT pg_sleep(4), 1")[0][1] == 1
+    finally:
+        close_context()

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pika
+import psutil
 import psycopg
 import pytest
 from dramatiq.common import dq_name, xq_name
@@ -93,13 +94,19 @@ class Server:
 
     def freeze(self) -> None:
         """Stop the server's processes where they are: connections stay open and nobody answers."""
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGSTOP)
+        self._signal_all(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let a frozen server go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        # Not the process group: each of PostgreSQL's backends has one of its own.
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGCONT)
+        server = psutil.Process(self._process.pid)
+        for each in (server, *server.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                each.send_signal(number)
 
     def command(self) -> Sequence[str]:
         """Return the command that runs the server in the foreground."""
