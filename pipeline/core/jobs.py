@@ -56,12 +56,36 @@ def submit(submission: Submission, *, heard: bool = True) -> uuid.UUID:
     messages die with its process); the sweep of the process that works finds the row at once.
 
     The same owner and idempotency key return the job that exists; with another request under that
-    key ``Conflict`` is raised. A broker that is away costs nothing: the sweep rings later.
+    key ``Conflict`` is raised. A broker that is away costs nothing: the sweep rings later. A
+    connection that breaks in the commit is no answer: the row is looked for on another.
     """
     kind = get_kind(submission.kind)
     if not 0 <= submission.priority <= 9:
         raise Refused("A priority is a whole number from 0 to 9.")
     job_id = new_id()
+    try:
+        existing = _insert(job_id, kind.name, submission, heard=heard)
+    except DatabaseUnavailable:
+        if not _is_there(job_id):
+            raise
+        existing = None
+    if existing is not None:
+        return existing
+    failpoints.reach(Point.SUBMITTED)
+    if heard:
+        ring(kind.name, job_id)
+    return job_id
+
+
+def _is_there(job_id: uuid.UUID) -> bool:
+    with session():
+        return bool(execute("SELECT 1 FROM jobs WHERE id = %s", job_id.hex))
+
+
+def _insert(
+    job_id: uuid.UUID, kind: str, submission: Submission, *, heard: bool
+) -> uuid.UUID | None:
+    """Write the row; return the id of the job that was submitted under the same key before."""
     sql = dialect()
     deadline = sql.later("%s") if submission.deadline_s is not None else "%s"
     with transaction():
@@ -72,7 +96,7 @@ def submit(submission: Submission, *, heard: bool = True) -> uuid.UUID:
             f" {sql.now}, {sql.now}, {sql.now}, {deadline})"
             " ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
             " RETURNING id",
-            *(job_id.hex, kind.name, submission.priority, submission.owner),
+            *(job_id.hex, kind, submission.priority, submission.owner),
             *(as_json(dict(submission.labels or {})), submission.idempotency_key),
             *(submission.digest(), as_json(dict(submission.parameters))),
             as_json(dict(submission.source)) if submission.source is not None else None,
@@ -84,10 +108,7 @@ def submit(submission: Submission, *, heard: bool = True) -> uuid.UUID:
             execute("UPDATE jobs SET hinted_at = NULL WHERE id = %s", job_id.hex)
         actor = submission.owner or "submitter"
         record(job_id, "job", None, JobState.PENDING, actor=actor)
-    failpoints.reach(Point.SUBMITTED)
-    if heard:
-        ring(kind.name, job_id)
-    return job_id
+    return None
 
 
 def _existing(submission: Submission) -> uuid.UUID:

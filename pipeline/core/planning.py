@@ -4,6 +4,7 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pipeline import broker, failpoints, logs
 from pipeline.core import finishing, jobs, retries, transitions
@@ -12,7 +13,7 @@ from pipeline.core.dispatch import dispatch
 from pipeline.core.heartbeat import STOPS, Heartbeat
 from pipeline.core.kinds import get_kind
 from pipeline.core.transitions import NewTask
-from pipeline.errors import QuaylineError, Transient
+from pipeline.errors import DatabaseUnavailable, QuaylineError, Transient
 from pipeline.failpoints import Point
 from pipeline.states import JobState, Reason
 from pipeline.store.database import execute, transaction
@@ -117,6 +118,12 @@ def _stopped(job_id: uuid.UUID, beat: Heartbeat, context: Context) -> None:
 
 
 def _again(job_id: uuid.UUID, attempt: int, error: QuaylineError, context: Context) -> None:
+    if isinstance(error, DatabaseUnavailable):
+        # Not the job's fault. If this cannot be written either, the lease lapses.
+        told = (job_id, attempt, context.settings.backoff_s, error.message)
+        with suppress(DatabaseUnavailable):
+            transitions.put_back_job(*told, actor=context.settings.worker_name, forgiven=True)
+        return
     decision = retries.decide(error.reason, attempt, context.settings)
     if decision.state == "failed":
         _failed(job_id, error.reason, error.message, context)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import tenacity
 
 from pipeline import failpoints, logs
+from pipeline.clock import new_id
 from pipeline.core import finishing, jobs, retries, transitions
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
@@ -56,6 +57,7 @@ class Ledger:
         self.job_id = job_id
         self.open = {claim.id: claim for claim in claims}
         self.job_ended = False
+        self._is_unsure = False
         self._context = context
         self._claims = dict(self.open)
         self._waiting: list[tuple[Outcome, Result | None]] = []
@@ -111,17 +113,23 @@ class Ledger:
             for attempt in _patiently(self._context.settings.lease_s):
                 with attempt:
                     self._write()
+                    if self._is_unsure:
+                        # A close that was cut off may have ended the job: to tell it twice is fine.
+                        self.job_ended |= jobs.get(self.job_id).finished_at is not None
+                        self._is_unsure = False
 
     def _write(self) -> None:
         if self._waiting:
             failpoints.reach(Point.WORKED)
             results.store([result for _, result in self._waiting if result is not None])
             failpoints.reach(Point.STORED)
+            self._is_unsure, was_unsure = True, self._is_unsure
             self.job_ended |= transitions.close_tasks(
                 self.job_id,
                 [outcome for outcome, _ in self._waiting],
                 actor=self._context.settings.worker_name,
             )
+            self._is_unsure = was_unsure
             self._waiting.clear()
         self._flushed_at = time.monotonic()
 
@@ -155,10 +163,7 @@ def run_batch(job_id: uuid.UUID, task_ids: Sequence[str], context: Context) -> N
 
     A message about a job that is gone, or tasks that somebody else has, is nothing to do.
     """
-    settings = context.settings
-    claims = transitions.claim_tasks(
-        job_id, task_ids, worker=settings.worker_name, lease_s=settings.lease_s
-    )
+    claims = _claim(job_id, task_ids, context)
     try:
         job = jobs.get(job_id)
     except NotFound:
@@ -169,6 +174,26 @@ def run_batch(job_id: uuid.UUID, task_ids: Sequence[str], context: Context) -> N
         with logs.bind(job_id=str(job_id)):
             _work(job, claims, context)
     dispatch(job.kind, context)
+
+
+def _claim(job_id: uuid.UUID, task_ids: Sequence[str], context: Context) -> list[Claim]:
+    """Lease what is due, also while the database comes and goes.
+
+    A claim whose commit was cut off may have happened; its rows tell, and they are ours then.
+    """
+    settings, token = context.settings, new_id()
+    for attempt in _patiently(settings.lease_s / 2):
+        with attempt:
+            claims = transitions.claim_tasks(
+                job_id,
+                task_ids,
+                worker=settings.worker_name,
+                lease_s=settings.lease_s,
+                token=token,
+            )
+            again = attempt.retry_state.attempt_number > 1
+            return transitions.claimed(job_id, token) if again else claims
+    raise AssertionError("The last attempt returns or raises.")
 
 
 def _work(job: JobRow, claims: list[Claim], context: Context) -> None:

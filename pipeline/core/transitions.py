@@ -17,7 +17,7 @@ from pipeline.clock import new_id
 from pipeline.core.history import clean, record
 from pipeline.core.rollup import roll_up
 from pipeline.states import JobState, Reason, TaskState
-from pipeline.store.database import as_json, as_uuid, dialect, execute, transaction
+from pipeline.store.database import as_json, as_uuid, dialect, execute, session, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,22 @@ class NewTask:
     id: uuid.UUID = field(default_factory=new_id)
 
 
+#: What a claim is given of a task.
+CLAIM = "id, seq, name, attempt, strikes, size_bytes, payload"
+
+
 def claim_tasks(
-    job_id: uuid.UUID, task_ids: Sequence[str], *, worker: str, lease_s: float
+    job_id: uuid.UUID,
+    task_ids: Sequence[str],
+    *,
+    worker: str,
+    lease_s: float,
+    token: uuid.UUID | None = None,
 ) -> list[Claim]:
     """Lease those of the tasks that are due to this worker, largest first.
 
-    Tasks of a job that is cancelled or past its deadline are not given out.
+    Tasks of a job that is cancelled or past its deadline are not given out. What is claimed is one
+    batch, named by the ``token``: after an ambiguous commit ``claimed`` tells whether it happened.
     """
     sql = dialect()
     with transaction():
@@ -75,20 +85,35 @@ def claim_tasks(
             f"""
             UPDATE tasks SET state = 'running', attempt = attempt + 1, worker = %s,
                 lease_until = {sql.later("%s")}, started_at = COALESCE(started_at, {sql.now}),
-                hinted_at = COALESCE(hinted_at, {sql.now}), batch = COALESCE(batch, %s)
+                hinted_at = COALESCE(hinted_at, {sql.now}), batch = %s
             WHERE {sql.among("id")} AND state = 'pending' AND not_before <= {sql.now}
                 AND job_id = (SELECT id FROM jobs WHERE id = %s AND state = 'running'
                               AND cancel_requested_at IS NULL
                               AND (deadline_at IS NULL OR deadline_at > {sql.now}))
-            RETURNING id, seq, name, attempt, strikes, size_bytes, payload
+            RETURNING {CLAIM}
             """,
-            *(worker, lease_s, new_id().hex),
+            *(worker, lease_s, (token or new_id()).hex),
             sql.ids(map(uuid.UUID, task_ids)),
             job_id.hex,
         )
         if rows:
             seqs = [row[1] for row in rows]
             record(job_id, "tasks", "pending", "running", actor=worker, tasks=seqs)
+    return _claims(rows)
+
+
+def claimed(job_id: uuid.UUID, token: uuid.UUID) -> list[Claim]:
+    """Return the claims that were made under the token and are held still."""
+    with session():
+        rows = execute(
+            f"SELECT {CLAIM} FROM tasks WHERE job_id = %s AND batch = %s AND state = 'running'"
+            " AND hinted_at IS NOT NULL",
+            *(job_id.hex, token.hex),
+        )
+    return _claims(rows)
+
+
+def _claims(rows: list[tuple[Any, ...]]) -> list[Claim]:
     claims = [_claim(*row) for row in rows]
     return sorted(claims, key=lambda claim: (-claim.size_bytes, claim.seq))
 
