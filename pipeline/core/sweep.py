@@ -11,7 +11,7 @@ from datetime import timedelta
 import peewee
 
 from pipeline import broker, failpoints
-from pipeline.core import finishing, jobs, retries, transitions
+from pipeline.core import finishing, jobs, jumps, retries, transitions
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
 from pipeline.core.kinds import Kind, get_kind
@@ -42,9 +42,10 @@ class Swept:
 
 def sweep(context: Context) -> Swept:
     """Find lost workers, lost hints, passed deadlines and unfinished ends; set each going again."""
+    leases_count = jumps.leases_count(context)
     swept = Swept(
         stopped=_stop_due(context),
-        lost_tasks=_recover_tasks(context),
+        lost_tasks=_recover_tasks(context) if leases_count else 0,
         planned_again=_ring_due(context),
         lost_hints=_forget_lost_hints(context),
     )
