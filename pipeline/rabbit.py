@@ -5,13 +5,9 @@ throw some away, and the sweep sends them again.
 """
 
 import logging
-import os
-import queue
-import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 import dramatiq
 from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
@@ -19,9 +15,9 @@ from dramatiq.common import dq_name, q_name, xq_name
 from dramatiq.errors import BrokerError, ConnectionClosed
 from pika.exceptions import AMQPError, NackError
 
-log = logging.getLogger(__name__)
+from pipeline.courier import Courier
 
-T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 #: Queues whose messages keep a core busy: one at a time per worker process.
 CPU_HEAVY = frozenset({"sql_analysis"})
@@ -30,82 +26,6 @@ CPU_HEAVY = frozenset({"sql_analysis"})
 AWAY = (BrokerError, AMQPError, OSError)
 
 _CONNECTION: Any = vars(RabbitmqBroker)["connection"]
-
-
-class Courier:
-    """One thread that talks to the broker for all others, so that nobody waits longer than told.
-
-    pika has no time limit for a confirm: before a broker that hangs, a send ends with the
-    connection's heartbeat, minutes later. And a connection belongs to the thread that opened it,
-    so senders that come and go would leave theirs behind.
-    """
-
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._errands: queue.SimpleQueue[Callable[[], bool]] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._pid = 0
-
-    def run(self, act: Callable[[], T]) -> T:
-        """Return what ``act`` returns in the courier's thread; ``TimeoutError`` when it takes long.
-
-        An act that nobody waits for any more is not begun.
-        """
-        done, given_up = threading.Event(), threading.Event()
-        answers: list[T] = []
-        errors: list[Exception] = []
-
-        def errand() -> bool:
-            if not given_up.is_set():
-                try:
-                    answers.append(act())
-                except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
-                    errors.append(error)
-                done.set()
-            return True
-
-        self._give(errand)
-        if not done.wait(self._timeout_s):
-            given_up.set()
-            raise TimeoutError(f"The broker did not answer within {self._timeout_s} s.")
-        if errors:
-            raise errors[0]
-        return answers[0]
-
-    def stop(self, last: Callable[[], object]) -> None:
-        """Let the thread end after one last act, which is done even when it takes long."""
-        done = threading.Event()
-
-        def errand() -> bool:
-            try:
-                with suppress(*AWAY):
-                    last()
-            finally:
-                done.set()
-            return False
-
-        self._give(errand, is_last=True)
-        done.wait(self._timeout_s)
-
-    def _give(self, errand: Callable[[], bool], *, is_last: bool = False) -> None:
-        with self._lock:
-            # A forked process has the object, but not its thread.
-            if self._thread is None or self._pid != os.getpid():
-                self._pid = os.getpid()
-                self._errands = queue.SimpleQueue()
-                self._thread = threading.Thread(
-                    target=self._work, args=(self._errands,), name="courier", daemon=True
-                )
-                self._thread.start()
-            self._errands.put(errand)
-            if is_last:
-                self._thread = None
-
-    @staticmethod
-    def _work(errands: "queue.SimpleQueue[Callable[[], bool]]") -> None:
-        while errands.get()():
-            pass
 
 
 class QuaylineConsumer(_RabbitmqConsumer):
@@ -218,7 +138,11 @@ class QuaylineRabbit(RabbitmqBroker):
 
     def close(self) -> None:
         """Close the connections; those to a broker that hangs are closed when it answers."""
-        self.courier.stop(super().close)
+        self.courier.stop(self._close)
+
+    def _close(self) -> None:
+        with suppress(*AWAY):
+            super().close()
 
     def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
         arguments: dict[str, Any] = super()._build_queue_arguments(queue_name)

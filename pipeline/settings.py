@@ -41,7 +41,9 @@ class Settings(BaseSettings):
         10.0, gt=0, description="Longest wait for a connection, and for a lock on SQLite."
     )
     broker_timeout_s: float = Field(
-        2.0, gt=0, description="Longest wait for the broker in one send; the sweep sends later."
+        1.5,  # With the database's part a submission answers within 2 s.
+        gt=0,
+        description="Longest wait for the broker in one send; the sweep sends later.",
     )
     queue_type: Literal["quorum", "classic"] = Field(
         "quorum", description="Type of the RabbitMQ queues; changing it needs new queues."
