@@ -215,14 +215,16 @@ def _watched(database: Any) -> AbstractContextManager[None]:
 
 
 def _answers(limit_s: float) -> bool:
-    """Tell whether the server lets one more in."""
+    """Tell whether the server has an answer for one more client, be it that it is full."""
     # Not at the top: an embedded process needs no driver of PostgreSQL.
     import psycopg
 
     try:
         psycopg.connect(_conninfo(_url), connect_timeout=max(2, int(limit_s))).close()
-    except psycopg.OperationalError:
+    except psycopg.errors.ConnectionTimeout:
         return False
+    except psycopg.OperationalError:
+        return True
     return True
 
 

@@ -307,8 +307,18 @@ def test_hung_server_costs_a_caller_a_bounded_time(
         close_context()
 
 
-def test_slow_statement_of_a_server_that_answers_is_not_cut(tmp_path: Path, database: str) -> None:
-    open_context(Settings(state_dir=tmp_path, database_url=database, database_timeout_s=1))
+@pytest.mark.parametrize("limit", [-1, 1])
+def test_slow_statement_of_a_server_that_answers_is_not_cut(
+    tmp_path: Path, mortal_database: str, limit: int
+) -> None:
+    """Nor where the answer is that it takes no more connections."""
+    name = mortal_database.rsplit("/", 1)[1]
+    with psycopg.connect(mortal_database, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT {limit}".encode())
+        admin.execute(f"ALTER DATABASE {name} OWNER TO {name}".encode())
+        admin.execute(f"ALTER SCHEMA public OWNER TO {name}".encode())
+    url = mortal_database.replace("quayline@", f"{name}@")
+    open_context(Settings(state_dir=tmp_path, database_url=url, database_timeout_s=1))
     try:
         with session():
             assert execute("SELECT pg_sleep(4), 1")[0][1] == 1
