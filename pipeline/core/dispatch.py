@@ -84,11 +84,13 @@ def _choose(kind: Kind, context: Context) -> list[tuple[uuid.UUID, uuid.UUID, li
 
 
 def _candidates(kind: Kind) -> list[Candidate]:
+    # One look into an index per job. PostgreSQL would make a join of EXISTS, and as long as its
+    # statistics do not know of the tasks, one that reads them all.
     rows = execute(
         "SELECT id, priority, succeeded + failed + timed_out + cancelled - reused FROM jobs"
         " WHERE kind = %s AND state = 'running' AND cancel_requested_at IS NULL"
-        " AND EXISTS (SELECT 1 FROM tasks WHERE tasks.job_id = jobs.id AND tasks.state = 'pending'"
-        f" AND tasks.hinted_at IS NULL AND tasks.not_before <= {dialect().now})",
+        " AND (SELECT 1 FROM tasks WHERE tasks.job_id = jobs.id AND tasks.state = 'pending'"
+        f" AND tasks.hinted_at IS NULL AND tasks.not_before <= {dialect().now} LIMIT 1) = 1",
         kind.name,
     )
     return [Candidate(as_uuid(row[0]), row[1], row[2], 0) for row in rows]
