@@ -7,15 +7,12 @@ are private to the tests; lease and hint times are short, so that faults are not
 import os
 import random
 import signal
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 
-from pipeline.errors import DatabaseUnavailable
 from tests.chaos.conftest import told
-from tests.chaos.doubler import doubled_messages
 from tests.support.faults import Fleet
 from tests.support.recount import Recount
 from tests.support.servers import Postgres, Rabbit
@@ -64,81 +61,6 @@ def test_workers_are_killed(fleet: Fleet) -> None:
 def alive(workers: list[Worker]) -> list[int]:
     """Return the ids of the worker processes that have booted."""
     return [pid for worker in workers for pid in worker.worker_pids()]
-
-
-def test_rabbitmq_is_killed(fleet: Fleet, rabbit_node: Rabbit) -> None:
-    with running(fleet.worker(processes=2), fleet.scheduler()):
-        fleet.submit(300, pause_s=0.1)
-        at(fleet, 50)
-        rabbit_node.kill()
-        rabbit_node.start()
-        found = fleet.settled(within_s=90)
-    told(found, "RabbitMQ killed and started")
-
-
-def test_rabbitmq_is_frozen(fleet: Fleet, rabbit_node: Rabbit) -> None:
-    with running(fleet.worker(processes=2), fleet.scheduler()):
-        fleet.submit(300, pause_s=0.1)
-        at(fleet, 50)
-        rabbit_node.freeze()
-        try:
-            # What is in the workers' hands still ends; then hints are missing.
-            at(fleet, 60, within_s=30)
-            during = fleet.submit(20)
-            assert during
-        finally:
-            rabbit_node.thaw()
-        found = fleet.settled(within_s=90)
-    told(found, "RabbitMQ frozen and thawed")
-
-
-def test_queues_are_deleted(fleet: Fleet, rabbit_node: Rabbit) -> None:
-    with running(fleet.worker(processes=2), fleet.scheduler()):
-        fleet.submit(300, pause_s=0.1)
-        for number in (50, 100):
-            at(fleet, number)
-            rabbit_node.delete_queues(("trivial_plan", "trivial_work", "monitoring"))
-        found = fleet.settled(within_s=120)
-    told(found, "queues deleted twice")
-
-
-def test_postgresql_is_restarted(mortal_fleet: Fleet, postgres_cluster: Postgres) -> None:
-    fleet = mortal_fleet
-    with running(fleet.worker(processes=2), fleet.scheduler()):
-        fleet.submit(300, pause_s=0.1)
-        for number in (40, 120):
-            at(fleet, number)
-            postgres_cluster.restart()
-        found = fleet.settled(within_s=90)
-    told(found, "PostgreSQL restarted twice, immediate mode")
-
-
-def test_postgresql_is_away_for_longer_than_a_lease(
-    mortal_fleet: Fleet, postgres_cluster: Postgres
-) -> None:
-    fleet = mortal_fleet
-    with running(fleet.worker(processes=2), fleet.scheduler()):
-        fleet.submit(200, pause_s=0.1)
-        at(fleet, 40)
-        postgres_cluster.kill(signal.SIGQUIT)
-        try:
-            threading.Event().wait(2.5 * fleet.settings.lease_s)
-            with pytest.raises(DatabaseUnavailable):
-                fleet.submit(1)
-        finally:
-            postgres_cluster.start()
-        found = fleet.settled(within_s=90)
-    told(found, "PostgreSQL away for longer than a lease")
-
-
-def test_every_message_comes_twice(fleet: Fleet, rabbit_node: Rabbit) -> None:
-    processes = running(fleet.worker(processes=2), fleet.scheduler())
-    with doubled_messages(rabbit_node) as doubled, processes:
-        for _ in range(5):
-            fleet.submit(60, pause_s=0.02)
-        found = fleet.settled(within_s=90)
-    assert doubled.number >= 60
-    told(found, "messages doubled", messages=doubled.number)
 
 
 def test_messages_vanish_and_the_scheduler_is_killed(fleet: Fleet, rabbit_node: Rabbit) -> None:

@@ -107,6 +107,19 @@ class Fleet:
         self.accepted[str(job_id)] = Wanted(tasks)
         return job_id
 
+    def done(self, job_id: uuid.UUID, number: int, *, within_s: float = 60) -> None:
+        """Return once so many tasks of the job have ended."""
+
+        def enough() -> bool:
+            with psycopg.connect(self.settings.database) as connection:
+                rows = connection.execute(
+                    "SELECT succeeded + failed + timed_out + cancelled FROM jobs WHERE id = %s",
+                    (job_id,),
+                )
+                return any(count >= number for (count,) in rows)
+
+        eventually(enough, within_s=within_s, what=f"{number} tasks ended", every_s=0.1)
+
     def recount(self) -> Recount:
         """Count from the rows."""
         return recount(self.settings.database, expected=self.accepted)
