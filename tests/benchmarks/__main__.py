@@ -8,16 +8,16 @@ from pathlib import Path
 
 from tests.benchmarks.conditions import conditions
 from tests.benchmarks.figures import Figure, keep
-from tests.benchmarks.registry import BENCHES, Plan, bench
+from tests.benchmarks.registry import BENCHES, LONG, Plan, bench
 
 
 def main() -> int:
     """Run the benches that were asked for, one after the other; 1 when one of them broke."""
     told = _arguments()
     names = [name for part in told.bench for name in part.split(",") if name] or list(BENCHES)
-    unknown = sorted(set(names) - set(BENCHES))
+    unknown = sorted(set(names) - {*BENCHES, *LONG})
     if unknown:
-        print(f"There is no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}.")
+        print(f"There is no bench {', '.join(unknown)}; there are {', '.join(BENCHES + LONG)}.")
         return 2
     plan = Plan(
         folder=told.out.resolve(),
@@ -26,6 +26,7 @@ def main() -> int:
         big=told.big,
         processes=told.processes,
         corpus=told.corpus,
+        files=told.files,
     )
     broken = 0
     for name in names:
@@ -48,12 +49,13 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--bench", action="append", default=[], help=", ".join(BENCHES))
+    parser.add_argument("--bench", action="append", default=[], help=", ".join((*BENCHES, *LONG)))
     parser.add_argument("--quick", action="store_true", help="small and once: does it run at all")
     parser.add_argument("--big", action="store_true", help="also 100,000 tasks")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of each comparison")
     parser.add_argument("--processes", type=int, default=2, help="worker processes")
     parser.add_argument("--corpus", type=Path, help="a folder of SQL of your own")
+    parser.add_argument("--files", type=int, help="files of the big job of load and fair")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="for the results")
     return parser.parse_args()
 

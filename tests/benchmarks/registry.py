@@ -8,6 +8,8 @@ from pathlib import Path
 from tests.benchmarks.figures import Figure
 
 BENCHES = ("rollup", "cold", "warm", "first", "rss")
+#: Run only when named: they take long.
+LONG = ("load", "fair")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Plan:
     big: bool = False
     processes: int = 2
     corpus: Path | None = None
+    files: int | None = None
 
 
 def bench(name: str) -> Callable[[Plan], Iterable[Figure]]:

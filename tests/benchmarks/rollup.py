@@ -27,17 +27,18 @@ def run(plan: Plan) -> list[Figure]:
     sizes = SIZES[:2] if plan.quick else (*SIZES, BIG) if plan.big else SIZES
     with service(plan.folder) as running:
         running.work(ACTORS, processes=plan.processes)
-        _timed(running, 200)
-        figures = [_figure(running, size, plan) for size in sizes]
+        timed(running, 200)
+        figures = [figure(running, size, plan) for size in sizes]
     said = _said(plan, sizes[-1] if not plan.big else SIZES[-1])
     return [*figures, said]
 
 
-def _figure(running: Service, size: int, plan: Plan) -> Figure:
-    runs = [_timed(running, size) for _ in range(1 if size >= BIG else max(3, plan.pairs))]
+def figure(running: Service, size: int, plan: Plan, name: str = "rollup") -> Figure:
+    """Return the figure of jobs of one size: the median of at least three, of the big one once."""
+    runs = [timed(running, size) for _ in range(1 if size >= BIG else max(3, plan.pairs))]
     cpu = {role: _median(runs, f"cpu {role}") for role in ("worker", "producer")}
     return Figure(
-        f"rollup {size}",
+        f"{name} {size}",
         size,
         round(_median(runs, "all"), 3),
         detail={
@@ -53,7 +54,7 @@ def _median(runs: list[dict[str, float]], key: str) -> float:
     return round(median(each.get(key, 0.0) for each in runs), 4)
 
 
-def _timed(running: Service, size: int) -> dict[str, float]:
+def timed(running: Service, size: int) -> dict[str, float]:
     """Submit, wait for the finished end; return seconds since the submit began, and CPU seconds."""
     cpu = running.cpu_s()
     began = time.perf_counter()
@@ -84,7 +85,7 @@ def _said(plan: Plan, size: int) -> Figure:
     with service(plan.folder) as running:
         running.environment[counting.FOLDER] = str(folder)
         worker = running.work("tests.benchmarks.counting", processes=plan.processes)
-        taken = _timed(running, size)
+        taken = timed(running, size)
         running.stop(worker)
     said = counting.collect(folder)
     (plan.folder / "rollup-said.txt").write_text(_listing(said, size))
