@@ -63,12 +63,14 @@ def submit(submission: Submission, *, heard: bool = True) -> uuid.UUID:
     if not 0 <= submission.priority <= 9:
         raise Refused("A priority is a whole number from 0 to 9.")
     job_id = new_id()
+    existing, is_sent = None, False
     try:
-        existing = _insert(job_id, kind.name, submission, heard=heard)
+        with session():
+            is_sent = True
+            existing = _insert(job_id, kind.name, submission, heard=heard)
     except DatabaseUnavailable:
-        if not _is_there(job_id):
+        if not is_sent or not _is_there(job_id):
             raise
-        existing = None
     if existing is not None:
         return existing
     failpoints.reach(Point.SUBMITTED)

@@ -5,7 +5,7 @@ words in which PostgreSQL and SQLite differ. Everything else goes through the Pe
 """
 
 import json
-import select
+import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,14 +15,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import peewee
-from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
+from playhouse.pool import MaxConnectionsExceeded, PooledSqliteDatabase
 
 from pipeline.errors import DatabaseUnavailable, Refused
-from pipeline.store.watch import Watch
 
 proxy = peewee.DatabaseProxy()
 _url = ""
-_watch: Watch | None = None
 
 #: What a database that is away, restarting or out of connections raises.
 AWAY = (peewee.OperationalError, peewee.InterfaceError, MaxConnectionsExceeded)
@@ -87,13 +85,12 @@ def open_database(url: str, *, pool: int = 20, timeout_s: float = 10.0) -> None:
     One process works on one database. A second call with the same URL changes nothing, with
     another one it raises ``Refused``; ``close_database`` comes first.
     """
-    global _url, _watch
+    global _url
     if proxy.obj is not None:
         if _url == url:
             return
         raise Refused("This process already works on another database; close its client first.")
     proxy.initialize(_connectable(url, pool, timeout_s))
-    _watch = Watch(_answers, timeout_s) if dialect().postgres else None
     _url = url
 
 
@@ -104,32 +101,11 @@ def close_database() -> None:
     one is closed under a statement.
     """
     if proxy.obj is not None:
-        if _watch is not None:
-            _watch.close()
+        if dialect().postgres:
+            proxy.obj.end()
         proxy.obj.close()
         proxy.obj.close_idle()
         proxy.initialize(None)
-
-
-class _Postgres(PooledPostgresqlDatabase):
-    """A pool that tells by its socket whether an idle connection still stands.
-
-    Peewee's own asks the server, under the pool's lock: a round trip per session, and on a server
-    that hangs every thread would wait for every idle connection in turn.
-    """
-
-    def _is_closed(self, conn: Any) -> bool:
-        # The server says nothing to a connection that asks nothing, but that it is over.
-        if not conn.closed and _has_news(conn.fileno()):
-            conn.close()
-        return bool(conn.closed)
-
-
-def _has_news(descriptor: int) -> bool:
-    # Not select(): that takes no descriptor above 1023.
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _connectable(url: str, pool: int, timeout_s: float) -> peewee.Database:
@@ -145,7 +121,7 @@ def _connectable(url: str, pool: int, timeout_s: float) -> peewee.Database:
         return PooledSqliteDatabase(
             str(path),
             max_connections=pool,
-            timeout=timeout_s,
+            timeout=math.ceil(timeout_s),
             check_same_thread=False,
             pragmas={
                 "journal_mode": "wal",
@@ -155,17 +131,15 @@ def _connectable(url: str, pool: int, timeout_s: float) -> peewee.Database:
             },
         )
     if parts.scheme in ("postgresql", "postgres"):
+        conninfo = parts._replace(scheme="postgresql").geturl()
         limits = {**_patience(timeout_s), **dict(parse_qsl(parts.query))}
-        return _Postgres(
-            _conninfo(url), max_connections=pool, timeout=timeout_s, prefer_psycopg3=True, **limits
-        )
+        # Not at the top: an embedded process needs no driver of PostgreSQL.
+        from pipeline.store.pool import PostgresPool
+
+        return PostgresPool(conninfo, size=pool, timeout_s=timeout_s, **limits)
     raise Refused(
         f"The database URL must begin with postgresql:// or sqlite:///, not {parts.scheme!r}."
     )
-
-
-def _conninfo(url: str) -> str:
-    return urlsplit(url)._replace(scheme="postgresql").geturl()
 
 
 def _patience(timeout_s: float) -> dict[str, Any]:
@@ -211,21 +185,7 @@ def session() -> Iterator[None]:
 
 
 def _watched(database: Any) -> AbstractContextManager[None]:
-    return nullcontext() if _watch is None else _watch.over(database.connection())
-
-
-def _answers(limit_s: float) -> bool:
-    """Tell whether the server has an answer for one more client, be it that it is full."""
-    # Not at the top: an embedded process needs no driver of PostgreSQL.
-    import psycopg
-
-    try:
-        psycopg.connect(_conninfo(_url), connect_timeout=max(2, int(limit_s))).close()
-    except psycopg.errors.ConnectionTimeout:
-        return False
-    except psycopg.OperationalError:
-        return True
-    return True
+    return database.watched() if dialect().postgres else nullcontext()
 
 
 def _give_back(database: Any) -> None:
