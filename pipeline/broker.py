@@ -15,6 +15,7 @@ import dramatiq
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware, SkipMessage, TimeLimit
 
+from pipeline.messages import FORM, defect
 from pipeline.rabbit import AWAY, QuaylineRabbit
 from pipeline.settings import Settings, get_settings
 
@@ -23,9 +24,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MINUTE_MS = 60_000
-
-#: The form of our messages; raised when their arguments change their meaning.
-FORM = 1
 
 
 class Gatekeeper(Middleware):
@@ -43,8 +41,8 @@ class Gatekeeper(Middleware):
         self, broker: dramatiq.Broker, message: dramatiq.MessageProxy
     ) -> None:
         """Dead-letter what another version wrote in a form that this one does not know."""
-        if message.options.get("form", FORM) != FORM:
-            log.error("A message has another form", extra={"form": message.options["form"]})
+        if defect(message, message.queue_name):
+            log.error("A message has another form", extra={"message_options": message.options})
             message.fail()
             raise SkipMessage
 
@@ -151,7 +149,10 @@ def dead_letters(queue_name: str, limit: int) -> Iterator[list[bytes]]:
         return
     assert isinstance(broker, QuaylineRabbit)
     try:
-        tags, bodies = broker.courier.run(lambda: broker.get_dead(queue_name, limit))
+        tags, bodies = broker.courier.run(
+            lambda: broker.get_dead(queue_name, limit),
+            undo=lambda late: broker.settle_dead(late[0], gone=False),
+        )
     except AWAY as error:
         log.warning("The broker does not answer", extra={"error": str(error)})
         yield []
@@ -161,9 +162,8 @@ def dead_letters(queue_name: str, limit: int) -> Iterator[list[bytes]]:
         yield bodies
         gone = True
     finally:
-        if tags:
-            with suppress(*AWAY):
-                broker.courier.run(lambda: broker.settle_dead(tags[-1], gone=gone))
+        with suppress(*AWAY):
+            broker.courier.run(lambda: broker.settle_dead(tags, gone=gone))
 
 
 def waiting(queue_name: str) -> int | None:

@@ -16,6 +16,7 @@ from dramatiq.errors import BrokerError, ConnectionClosed
 from pika.exceptions import AMQPError, NackError
 
 from pipeline.courier import Courier
+from pipeline.messages import defect
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,14 @@ AWAY = (BrokerError, AMQPError, OSError)
 _CONNECTION: Any = vars(RabbitmqBroker)["connection"]
 
 
+#: Dead messages are fetched until so many bytes are in hand, or so much of a caller's time is gone.
+DEAD_BYTES = 16 * 1024 * 1024
+DEAD_PART = 0.5
+
+
 class QuaylineConsumer(_RabbitmqConsumer):
-    """A consumer that notices when RabbitMQ has forgotten it.
+    """A consumer that lets pass only messages of our form, and notices when RabbitMQ has forgotten
+    it.
 
     When a quorum queue is deleted and declared again at once, its consumers are not always told:
     they stand for ever on the queue that was. The signs, at two looks in a row: the queue knows of
@@ -47,6 +54,10 @@ class QuaylineConsumer(_RabbitmqConsumer):
     def __next__(self) -> Any:
         """Return the next message, None when there was none for a while."""
         message = super().__next__()
+        if message is not None and (wrong := defect(message, self.queue_name)):
+            log.error("A message is set aside", extra={"queue": self.queue_name, "why": wrong})
+            self.nack(message)
+            return None
         if message is not None or self.known_tags:
             self._is_suspect = False
         elif time.monotonic() - self._looked_at >= self.look_every_s:
@@ -73,6 +84,7 @@ class QuaylineRabbit(RabbitmqBroker):
         super().__init__(**options)
         self.queue_type = queue_type
         self.courier = Courier(timeout_s)
+        self._dead_s = timeout_s * DEAD_PART
 
     def _connect(self) -> Any:
         """A broker that cannot be reached is given up at once: Dramatiq would knock six times."""
@@ -118,23 +130,34 @@ class QuaylineRabbit(RabbitmqBroker):
 
     def get_dead(self, queue_name: str, limit: int) -> tuple[list[int], list[bytes]]:
         """Return delivery tags and bodies of dead messages, still unacknowledged."""
-        self.declare_queue(queue_name, ensure=True)
+        self._make_dead_queue(queue_name)
+        until, size = time.monotonic() + self._dead_s, 0
         tags: list[int] = []
         bodies: list[bytes] = []
-        while len(bodies) < limit:
+        while len(bodies) < limit and size < DEAD_BYTES and time.monotonic() < until:
             method, _, body = self.channel.basic_get(xq_name(queue_name))
             if method is None:
                 break
             tags.append(method.delivery_tag)
             bodies.append(body)
+            size += len(body)
         return tags, bodies
 
-    def settle_dead(self, last_tag: int, *, gone: bool) -> None:
-        """Acknowledge what ``get_dead`` gave out up to ``last_tag``, or put it back."""
-        if gone:
-            self.channel.basic_ack(last_tag, multiple=True)
-        else:
-            self.channel.basic_nack(last_tag, multiple=True, requeue=True)
+    def _make_dead_queue(self, queue_name: str) -> None:
+        """Make the queue of dead messages where it was deleted: they would be dropped unseen."""
+        try:
+            self._declare_xq_queue(queue_name)
+        except AMQPError:
+            # A connection that was lost since its last use; the next one is new.
+            del self.connection
+            self._declare_xq_queue(queue_name)
+
+    def settle_dead(self, tags: list[int], *, gone: bool) -> None:
+        """Acknowledge what ``get_dead`` gave out, or put it back."""
+        if tags and gone:
+            self.channel.basic_ack(tags[-1], multiple=True)
+        elif tags:
+            self.channel.basic_nack(tags[-1], multiple=True, requeue=True)
 
     def close(self) -> None:
         """Close the connections; those to a broker that hangs are closed when it answers."""

@@ -5,23 +5,25 @@ producer, a bug. They can be looked at, sent again, thrown away.
 """
 
 import hashlib
-import json
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import dramatiq
 
-from pipeline import broker
+from pipeline import broker, messages
 from pipeline.clock import new_id
 from pipeline.core import finishing
 from pipeline.core.kinds import all_kinds
 from pipeline.errors import NotFound, Refused, Transient
+from pipeline.messages import Defect
 from pipeline.store.database import dialect, execute, proxy, session, transaction
 from pipeline.store.models import DeadLetterRow
 
 #: Dead messages taken from one queue in one go.
 STEP = 100
+#: After so many steps the rest of a flood waits for the next time.
+MOST_STEPS = 200
 
 #: Actors of the machine itself; the kinds name their own.
 OWN_ACTORS = frozenset({finishing.ACTOR, "sweep"})
@@ -32,11 +34,16 @@ def take_in() -> int:
 
     A message is acknowledged after its row is committed; one that is seen twice is one row.
     """
+    return sum(_take_in(queue) for queue in sorted(queues()))
+
+
+def _take_in(queue: str) -> int:
     taken = 0
-    for queue in sorted(queues()):
+    for _ in range(MOST_STEPS):
         with broker.dead_letters(queue, STEP) as bodies:
-            if bodies:
-                taken += _store(queue, bodies)
+            taken += _store(queue, bodies)
+        if not bodies:
+            break
     return taken
 
 
@@ -70,8 +77,8 @@ def get(letter_id: str) -> DeadLetterRow:
 def replay(letter_id: str) -> None:
     """Send the message again as a new one; the row stays and says when."""
     letter = get(letter_id)
-    told = _decoded(bytes(letter.body))
-    if told is None:
+    told = messages.decoded(bytes(letter.body))
+    if told is None or letter.reason == Defect.UNDECODABLE:
         raise Refused("This message cannot be decoded, so it cannot be sent again.")
     again = broker.message(letter.queue, told.actor_name, *told.args)
     if not broker.send([again.copy(kwargs=told.kwargs)]):
@@ -98,32 +105,30 @@ def _store(queue: str, bodies: Sequence[bytes]) -> int:
     new = 0
     with transaction():
         for body in bodies:
-            told = _decoded(body)
-            key = told.message_id if told else hashlib.sha256(body).hexdigest()
+            told = messages.decoded(body)
+            reason = _reason(told, queue)
+            actor = _shown(told.actor_name) if told and reason != Defect.UNDECODABLE else None
+            # Not the message's own id: whoever wrote it may have written that twice.
+            key = hashlib.sha256(queue.encode() + b"\0" + body).hexdigest()
             new += len(
                 execute(
                     "INSERT INTO dead_letters (id, key, queue, actor, body, reason, found_at)"
                     f" VALUES (%s, %s, %s, %s, %s, %s, {dialect().now})"
                     " ON CONFLICT (key) DO NOTHING RETURNING id",
-                    *(new_id().hex, key, queue, told.actor_name if told else None),
-                    *(binary(body), _reason(told)),
+                    *(new_id().hex, key, queue, actor, binary(body), reason),
                 )
             )
     return new
 
 
-def _reason(told: dramatiq.Message[Any] | None) -> str:
-    if told is None:
-        return "undecodable"
-    if told.options.get("form", broker.FORM) != broker.FORM:
-        return "other_form"
+def _reason(told: dramatiq.Message[Any] | None, queue: str) -> str:
+    wrong = messages.defect(told, queue)
+    if told is None or wrong is not None:
+        return wrong or Defect.UNDECODABLE
     known = OWN_ACTORS.union(*((kind.plan_actor, kind.work_actor) for kind in all_kinds()))
     return "failed" if told.actor_name in known else "unknown_actor"
 
 
-def _decoded(body: bytes) -> dramatiq.Message[Any] | None:
-    try:
-        told = json.loads(body)
-        return dramatiq.Message(**told) if isinstance(told["actor_name"], str) else None
-    except (ValueError, TypeError, KeyError):
-        return None
+def _shown(name: str) -> str:
+    """Return a name from a message as a terminal and a database bear it."""
+    return (name if name.isprintable() else ascii(name)[1:-1])[:200]

@@ -156,6 +156,67 @@ def test_undecodable_messages_block_nobody(seam: Seam, monkeypatch: pytest.Monke
         eventually(lambda: seam.received == [(1,)], within_s=20)
 
 
+def fields(**told: Any) -> bytes:
+    """Return a message of ours with some fields of its own."""
+    ours = json.loads(broker.message("contract", "note", 0).encode())
+    return json.dumps({**ours, **told}).encode()
+
+
+#: Each ended the thread that took it, held it for ever, or acknowledged another message.
+TRAPS = (
+    *(fields(options=None), fields(options={"eta": 1e15}), fields(options={"throws": 3})),
+    *(fields(actor_name=["x"]), fields(queue_name="elsewhere"), fields(kwargs=None)),
+    *(fields(queue_name=["contract"]), fields(options={"form": 0}), fields(args={"a": 1}) + b" "),
+    *(fields(actor_name="x", options={"form": 2}), b"[" * 100_000),
+)
+
+
+@pytest.mark.timeout(60)
+def test_messages_that_are_not_ours_are_set_aside_and_block_nobody(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    seam = rabbit_seam(use(settings_of(vhost, tmp_path)), rabbit_node)
+    seam.actor()
+    with seam.working():
+        for trap in TRAPS * 3:
+            seam.publish_raw("contract", trap)
+        assert broker.send([broker.message("contract", "note", 1)])
+        eventually(lambda: (1,) in seam.received, within_s=5)
+        eventually(lambda: seam.dead_letters("contract") >= 3 * len(TRAPS) - 3, within_s=5)
+    # An object of arguments is read as the list of its keys.
+    assert {told for told in seam.received if told != (1,)} <= {("a",)}
+
+
+def dead_bodies() -> list[bytes]:
+    with broker.dead_letters("contract", 100) as bodies:
+        return list(bodies)
+
+
+def test_dead_letters_that_were_not_taken_over_stay(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    seam = rabbit_seam(use(settings_of(vhost, tmp_path)), rabbit_node)
+    assert dead_bodies() == []
+    seam.publish_raw(xq_name("contract"), b"dead")
+    with suppress(RuntimeError), broker.dead_letters("contract", 100) as told:
+        assert told == [b"dead"]
+        raise RuntimeError
+    assert dead_bodies() == [b"dead"]
+    assert dead_bodies() == []
+
+
+def test_deleted_queue_of_dead_letters_is_made_again(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    seam = rabbit_seam(use(settings_of(vhost, tmp_path)), rabbit_node)
+    assert dead_bodies() == []
+    with rabbit_node.channel() as channel:
+        channel.queue_delete(xq_name("contract"))
+    assert dead_bodies() == []
+    seam.publish_raw(xq_name("contract"), b"dead")
+    assert dead_bodies() == [b"dead"]
+
+
 def test_actor_that_raises_is_not_run_again_by_the_broker(seam: Seam) -> None:
     runs: list[int] = []
 

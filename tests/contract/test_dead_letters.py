@@ -1,12 +1,13 @@
 """Messages that nobody can take are kept as rows, told apart, and can be sent again."""
 
 import json
+from typing import Any
 
 import dramatiq
 import pytest
 from dramatiq.brokers.stub import StubBroker
 
-from pipeline import broker
+from pipeline import broker, messages
 from pipeline.core import dead_letters
 from pipeline.core.context import Context
 from pipeline.errors import NotFound, Refused
@@ -49,6 +50,79 @@ def test_each_is_kept_once_with_its_reason(dead: list[object]) -> None:
     ]
 
 
+def body(**told: Any) -> Raw:
+    """Return a message of ours with some fields of its own."""
+    fields = json.loads(broker.message("monitoring", "finish_job", "id").encode())
+    return Raw(json.dumps({**fields, **told}).encode())
+
+
+#: Each decodes as JSON, and a field is not what Dramatiq and the database take it for.
+MALFORMED: tuple[dict[str, Any], ...] = (
+    *({"options": None}, {"options": [1]}, {"kwargs": None}, {"args": 3}, {"args": None}),
+    *({"actor_name": ["x"]}, {"actor_name": None}, {"queue_name": {}}, {"message_id": 3}),
+    *({"message_id": None}, {"message_timestamp": "x"}, {"more": 1}),
+)
+OTHER: tuple[dict[str, Any], ...] = (
+    *({"options": {"form": 0}}, {"options": {"form": "1"}}, {"options": {"form": None}}),
+    *({"options": {"form": 1, "eta": 1e18}}, {"options": {"throws": 3}}),
+    *({"queue_name": "sql_analysis"}, {"queue_name": ""}),
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [*((each, "undecodable") for each in MALFORMED), *((each, "other_form") for each in OTHER)],
+)
+def test_what_we_would_not_have_written_is_told_by_its_defect(
+    dead: list[object], told: dict[str, Any], reason: str
+) -> None:
+    dead.append(body(**told))
+    assert dead_letters.take_in() == 1
+    [letter] = dead_letters.listed()
+    assert letter.reason == reason
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"\0", b"[" * 100_000, b'{"a": ' * 100_000, b"\xff" * 1000, b"null", b"1e999", b"{}"],
+)
+def test_no_bytes_keep_others_from_being_taken_in(dead: list[object], raw: bytes) -> None:
+    dead.extend([Raw(raw), broker.message("monitoring", "finish_job", "id")])
+    assert dead_letters.take_in() == 2
+    assert [letter.reason for letter in dead_letters.listed()] == ["failed", "undecodable"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\0b", "a\\x00b"), ("\x1b[2J", "\\x1b[2J"), ("\ud800", "\\ud800"), ("\u202ea", "\\u202ea")],
+)
+def test_names_from_messages_disturb_neither_database_nor_terminal(
+    dead: list[object], name: str, shown: str
+) -> None:
+    dead.append(body(actor_name=name))
+    assert dead_letters.take_in() == 1
+    [letter] = dead_letters.listed()
+    assert (letter.actor, letter.reason) == (shown, "unknown_actor")
+
+
+def test_long_names_and_ids_are_taken_in(dead: list[object]) -> None:
+    dead.append(body(actor_name="x" * 100_000, message_id="y" * 100_000))
+    assert dead_letters.take_in() == 1
+    assert dead_letters.listed()[0].actor == "x" * 200
+
+
+def test_two_messages_of_one_id_are_two_rows(dead: list[object]) -> None:
+    dead.extend([body(message_id="same"), body(message_id="same", args=[2])])
+    assert dead_letters.take_in() == 2
+
+
+def test_a_flood_is_taken_in_at_once(dead: list[object]) -> None:
+    number = 2 * dead_letters.STEP + 1
+    dead.extend(broker.message("monitoring", "finish_job", n) for n in range(number))
+    assert dead_letters.take_in() == number
+    assert dead == []
+
+
 def test_seen_twice_is_one_row(dead: list[object]) -> None:
     letter = broker.message("monitoring", "finish_job", "id")
     dead.extend([letter, letter])
@@ -76,6 +150,15 @@ def test_undecodable_cannot_be_replayed_but_looked_at(dead: list[object]) -> Non
         dead_letters.replay(str(letter.id))
 
 
+def test_malformed_cannot_be_replayed(dead: list[object]) -> None:
+    dead.append(body(actor_name=["x"]))
+    dead_letters.take_in()
+    [letter] = dead_letters.listed()
+    with pytest.raises(Refused):
+        dead_letters.replay(str(letter.id))
+    assert make.take_messages() == []
+
+
 def test_purge_takes_what_is_named_or_all(dead: list[object]) -> None:
     dead.extend(broker.message("monitoring", "finish_job", n) for n in range(3))
     dead_letters.take_in()
@@ -89,4 +172,4 @@ def test_purge_takes_what_is_named_or_all(dead: list[object]) -> None:
 
 def test_our_messages_say_their_form(context: Context) -> None:
     body = json.loads(broker.message("monitoring", "sweep").encode())
-    assert body["options"]["form"] == broker.FORM
+    assert body["options"]["form"] == messages.FORM
