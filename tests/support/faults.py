@@ -1,6 +1,8 @@
 """Fixtures of the fault tests: private servers, and a fleet of real processes on them."""
 
 import socket
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +27,9 @@ from tests.support.servers import (
 from tests.support.services import own_database
 from tests.support.waiting import eventually
 from tests.support.workers import Process, Worker, environment, scheduler
+
+#: No command may take longer, in seconds.
+COMMAND_S = 60.0
 
 TRIVIAL = "tests.support.trivial.actors"
 
@@ -92,6 +97,20 @@ class Fleet:
     def scheduler(self, name: str = "scheduler") -> Process:
         """Return the scheduler process, not yet started."""
         return scheduler(self.env, self.logs, module="tests.support.trivial.scheduler", name=name)
+
+    def command(self, *arguments: str, exit_code: int = 0) -> str:
+        """Run ``quayline`` on the deployment; return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline.cli", *arguments],
+            env=self.env,
+            cwd=self.logs,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S,
+            check=False,
+        )
+        assert done.returncode == exit_code, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
 
     def submit(
         self,
