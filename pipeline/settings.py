@@ -68,10 +68,10 @@ class Settings(BaseSettings):
     window: int = Field(
         0,
         ge=0,
-        description="Batches of one kind in flight, about twice the number of workers;"
-        " 0: 8, embedded one more than threads.",
+        description="Batches of one kind in flight; 0: twice as many as are in work,"
+        " embedded one more than threads.",
     )
-    batch_bytes: int = Field(24 * 1024, ge=1, description="Bytes of input in one batch.")
+    batch_bytes: int = Field(12 * 1024, ge=1, description="Bytes of input in one batch.")
     batch_tasks: int = Field(256, ge=1, le=1000, description="Most tasks in one batch.")
 
     max_source_bytes: int = Field(4 * GIB, ge=1, description="Largest source of one job.")
@@ -109,9 +109,9 @@ class Settings(BaseSettings):
         return self.storage_url or str(self.state_dir / "blobs")
 
     @property
-    def batches_in_flight(self) -> int:
-        """How many batches of one kind may be sent and not closed."""
-        return self.window or (self.threads + 1 if self.embedded else 8)
+    def batches_in_flight(self) -> int | None:
+        """How many batches of one kind may be sent and not closed; None: it follows the workers."""
+        return self.window or (self.threads + 1 if self.embedded else None)
 
     @property
     def embedded(self) -> bool:

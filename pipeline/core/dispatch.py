@@ -1,11 +1,12 @@
 """Who goes next: the order between jobs is decided here, from the rows, at the moment of sending.
 
-Queues stay short. Per kind at most ``window`` batches are in flight (sent and not closed);
-whoever closes one asks for the next. Among the jobs with something due the choice is: highest
-priority, then fewest batches in flight, then fewest tasks done, then oldest. So a job of ten files
-waits for one free slot behind a job of 100,000, not for its end. Within a job the largest task
-goes first and batches shrink with what is left, so that no core idles at the end, and a small job
-is shared out among the workers, too.
+Queues stay short. Per kind at most twice as many batches are in flight (sent and not closed) as are
+in work, or as many as ``window`` says; whoever closes one asks for the next. Among the jobs with
+something due the choice is: highest priority, then fewest batches in flight, then fewest tasks
+done, then oldest. So a job of ten files waits for one free slot behind a job of 100,000, not for
+its end. Within a job the largest task goes first. The batches of a job that is alone shrink with
+what is left, so that no core idles at the end and a small job is shared out among the workers; one
+among others goes in whole batches, as each would wait for a slot of its own.
 """
 
 import uuid
@@ -25,6 +26,11 @@ from pipeline.store.database import as_uuid, dialect, execute, lock, transaction
 
 #: The smallest batch is this part of a whole one, unless less is left.
 SMALLEST_BATCH = 8
+
+#: Where the number in flight follows the workers: so many when hardly any is in work yet, and into
+#: so many parts what is left of a job is cut for them.
+LEAST_IN_FLIGHT = 4
+PARTS = 8
 
 
 @dataclass(slots=True)
@@ -68,11 +74,11 @@ def unhint(batches: Sequence[uuid.UUID]) -> None:
 
 def _choose(kind: Kind, context: Context) -> list[tuple[uuid.UUID, uuid.UUID, list[str]]]:
     candidates = _candidates(kind)
-    free = context.settings.batches_in_flight - _in_flight(kind, candidates)
+    free = _free(context.settings, *_in_flight(kind, candidates))
     chosen = []
     while free > 0 and candidates:
         job = min(candidates, key=lambda each: each.rank)
-        batch = _take(job.id, kind, context)
+        batch = _take(job.id, kind, context, alone=len(candidates) == 1)
         if batch is None:
             candidates.remove(job)
             continue
@@ -96,20 +102,34 @@ def _candidates(kind: Kind) -> list[Candidate]:
     return [Candidate(as_uuid(row[0]), row[1], row[2], 0) for row in rows]
 
 
-def _in_flight(kind: Kind, candidates: list[Candidate]) -> int:
+def _in_flight(kind: Kind, candidates: list[Candidate]) -> tuple[int, int]:
+    """Return how many batches are sent and not closed, and how many of those are in work."""
     rows = execute(
-        "SELECT job_id, count(DISTINCT batch) FROM tasks WHERE state IN ('pending', 'running')"
+        "SELECT job_id, count(DISTINCT batch),"
+        " count(DISTINCT CASE WHEN state = 'running' THEN batch END)"
+        " FROM tasks WHERE state IN ('pending', 'running')"
         " AND hinted_at IS NOT NULL AND job_id IN"
         " (SELECT id FROM jobs WHERE kind = %s AND state = 'running') GROUP BY job_id",
         kind.name,
     )
-    by_job = {as_uuid(job_id): count for job_id, count in rows}
+    by_job = {as_uuid(job_id): count for job_id, count, _ in rows}
     for candidate in candidates:
         candidate.in_flight = by_job.get(candidate.id, 0)
-    return sum(by_job.values())
+    return sum(by_job.values()), sum(in_work for _, _, in_work in rows)
 
 
-def _take(job_id: uuid.UUID, kind: Kind, context: Context) -> tuple[uuid.UUID, list[str]] | None:
+def _free(settings: Settings, in_flight: int, in_work: int) -> int:
+    """Return how many more batches may be sent.
+
+    As many wait as are in work: no worker finds its queue empty, and a batch that is sent next
+    waits for about two others. How many workers there are is told by what they have in work.
+    """
+    return (settings.batches_in_flight or max(LEAST_IN_FLIGHT, 2 * in_work)) - in_flight
+
+
+def _take(
+    job_id: uuid.UUID, kind: Kind, context: Context, *, alone: bool
+) -> tuple[uuid.UUID, list[str]] | None:
     """Note the job's next batch as sent; a task with a strike goes alone, sparing others."""
     sql = dialect()
     rows = execute(
@@ -119,7 +139,8 @@ def _take(job_id: uuid.UUID, kind: Kind, context: Context) -> tuple[uuid.UUID, l
         *(job_id.hex, context.settings.batch_tasks),
     )
     costs = [(task_id, size + kind.task_cost_bytes, strikes) for task_id, size, strikes in rows]
-    picked = _cut(costs, _budget(sum(cost for _, cost, _ in costs), context.settings))
+    due_bytes = sum(cost for _, cost, _ in costs)
+    picked = _cut(costs, _budget(due_bytes, context.settings, alone=alone))
     if not picked:
         return None
     batch = new_id()
@@ -131,9 +152,11 @@ def _take(job_id: uuid.UUID, kind: Kind, context: Context) -> tuple[uuid.UUID, l
     return batch, [str(each) for each in picked]
 
 
-def _budget(due_bytes: int, settings: Settings) -> int:
+def _budget(due_bytes: int, settings: Settings, *, alone: bool) -> int:
     """Bytes of the next batch, when so many are due (more than are looked at count as those)."""
-    share = due_bytes // settings.batches_in_flight
+    if not alone:
+        return settings.batch_bytes
+    share = due_bytes // (settings.batches_in_flight or PARTS)
     return min(settings.batch_bytes, max(settings.batch_bytes // SMALLEST_BATCH, share))
 
 

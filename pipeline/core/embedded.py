@@ -43,7 +43,7 @@ class Embedded:
         self._ended = threading.Event()
         _declare_actors()
         # A kind has at most ``batches_in_flight`` messages, so light ones always find a thread.
-        threads = context.settings.batches_in_flight + LIGHT_THREADS
+        threads = (context.settings.batches_in_flight or 0) + LIGHT_THREADS
         self._worker = dramatiq.Worker(
             broker.current_broker(), worker_threads=threads, worker_timeout=100
         )

@@ -9,7 +9,7 @@ import pytest
 from pipeline import broker
 from pipeline.core import finishing, jobs, planning, runner, transitions
 from pipeline.core.context import Context
-from pipeline.core.dispatch import dispatch
+from pipeline.core.dispatch import LEAST_IN_FLIGHT, dispatch
 from pipeline.core.jobs import Submission
 from pipeline.core.sweep import sweep
 from pipeline.errors import Conflict, NotFound, Refused
@@ -352,6 +352,30 @@ def test_small_job_is_served_before_the_rest_of_a_big_one(context: Context) -> N
     runner.run_batch(big, batches[0], narrow)
     [sent] = [args for actor, args in make.take_messages() if actor == "work_trivial"]
     assert sent[0] == str(small)
+
+
+def test_small_job_among_others_takes_one_slot(context: Context) -> None:
+    """Each of its batches would wait for a slot of its own behind theirs."""
+    sized = {"batch_bytes": 100, "window": 4}
+    narrow = Context(context.settings.model_copy(update=sized), context.blobs)
+    big = make.planned_job(narrow, tasks=1000)
+    batches = [args[1] for actor, args in make.take_messages() if actor == "work_trivial"]
+    small = make.planned_job(narrow, tasks=60)
+    runner.run_batch(big, batches[0], narrow)
+    [sent] = [args for actor, args in make.take_messages() if actor == "work_trivial"]
+    assert (sent[0], len(sent[1])) == (str(small), 60)
+
+
+def test_what_is_in_flight_follows_what_is_in_work(context: Context) -> None:
+    told = {"batch_tasks": 2, "window": 0, "broker_url": "amqp://nobody/"}
+    free = Context(context.settings.model_copy(update=told), context.blobs)
+    job_id = make.planned_job(free, tasks=100)
+    batches = [args[1] for actor, args in make.take_messages() if actor == "work_trivial"]
+    assert len(batches) == LEAST_IN_FLIGHT
+    for batch in batches:
+        assert transitions.claim_tasks(job_id, batch, worker="worker", lease_s=60)
+    assert dispatch("trivial", free) == LEAST_IN_FLIGHT
+    assert dispatch("trivial", free) == 0
 
 
 def test_higher_priority_goes_first(context: Context) -> None:

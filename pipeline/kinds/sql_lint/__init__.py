@@ -11,6 +11,6 @@ KIND = Kind(
     plan_actor="expand_archive",
     work_queue="sql_analysis",
     work_actor="lint_files",
-    # The smallest file takes about as long as a KiB more of a larger one.
-    task_cost_bytes=1024,
+    # Measured: 4 ms for a file of one line, 31 ms for a query of 545 bytes, about 55 µs a byte.
+    task_cost_bytes=96,
 )

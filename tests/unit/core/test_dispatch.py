@@ -5,7 +5,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.dispatch import SMALLEST_BATCH, Candidate, _budget, _cut
+from pipeline.core.dispatch import LEAST_IN_FLIGHT, SMALLEST_BATCH, Candidate, _budget, _cut, _free
 from pipeline.settings import Settings
 
 Row = tuple[uuid.UUID, int, int]
@@ -83,6 +83,26 @@ def test_next_is_priority_then_fewest_in_flight_then_fewest_done_then_oldest() -
 def test_a_batch_is_a_fair_share_of_what_is_left_within_bounds(
     due_bytes: int, batch_bytes: int, window: int
 ) -> None:
-    budget = _budget(due_bytes, Settings(batch_bytes=batch_bytes, window=window))
+    told = Settings(batch_bytes=batch_bytes, window=window)
+    budget = _budget(due_bytes, told, alone=True)
     assert batch_bytes // SMALLEST_BATCH <= budget <= batch_bytes
     assert budget <= max(due_bytes // window, batch_bytes // SMALLEST_BATCH)
+
+
+@given(st.integers(0, 10**9))
+def test_a_job_among_others_goes_in_whole_batches(due_bytes: int) -> None:
+    settings = Settings()
+    assert _budget(due_bytes, settings, alone=False) == settings.batch_bytes
+
+
+@given(st.integers(0, 500), st.integers(0, 500))
+def test_as_many_batches_wait_as_are_in_work(waiting: int, in_work: int) -> None:
+    settings = Settings(broker_url="amqp://mq/")
+    free = _free(settings, waiting + in_work, in_work)
+    assert waiting + free == max(in_work, LEAST_IN_FLIGHT - in_work)
+
+
+@given(st.integers(0, 500), st.integers(0, 500), st.integers(1, 64))
+def test_a_window_that_is_told_is_kept(waiting: int, in_work: int, window: int) -> None:
+    settings = Settings(broker_url="amqp://mq/", window=window)
+    assert waiting + in_work + _free(settings, waiting + in_work, in_work) == window
