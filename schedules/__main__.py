@@ -2,7 +2,8 @@
 
 import logging
 import signal
-from queue import SimpleQueue
+import time
+from queue import Empty, SimpleQueue
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -16,6 +17,10 @@ log = logging.getLogger("schedules")
 
 #: A tick that is this late still runs; APScheduler's own default is one second.
 MISFIRE_GRACE_S = 60
+
+#: How often the wall clock is looked at, and from where on it counts as set back, in seconds.
+LOOK_S = 1.0
+SET_BACK_S = 1.0
 
 
 def main() -> None:
@@ -39,9 +44,39 @@ def main() -> None:
         signal.signal(number, lambda got, _: told_to_end.put(got))
     log.info("The scheduler runs", extra={"entries": [entry.name for entry in entries]})
     scheduler.start()
-    told_to_end.get()
+    clock = WallClock()
+    while not _comes(told_to_end):
+        if clock.was_set_back():
+            _begin_anew(scheduler, entries)
     scheduler.shutdown(wait=True)
     close_context()
+
+
+class WallClock:
+    """Tells whether the wall clock was set back since the last look."""
+
+    def __init__(self) -> None:
+        self._ahead_s = time.time() - time.monotonic()
+
+    def was_set_back(self) -> bool:
+        """Look, and remember where it stands."""
+        before, self._ahead_s = self._ahead_s, time.time() - time.monotonic()
+        return before - self._ahead_s > SET_BACK_S
+
+
+def _comes(told: SimpleQueue[int]) -> bool:
+    try:
+        told.get(timeout=LOOK_S)
+    except Empty:
+        return False
+    return True
+
+
+def _begin_anew(scheduler: BackgroundScheduler, entries: list[Entry]) -> None:
+    """APScheduler would tick again when the times come that it has noted."""
+    log.warning("The clock was set back; the timetable begins anew")
+    for entry in entries:
+        scheduler.reschedule_job(entry.name, trigger="interval", seconds=entry.every_s)
 
 
 def _tick(entry: Entry, context: Context) -> None:

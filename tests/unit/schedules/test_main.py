@@ -112,3 +112,48 @@ def test_told_to_end_before_the_first_tick_it_ends(embedded: Settings) -> None:
         timeout=WITHIN_S,
     )
     assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+
+
+#: After the third tick the wall clock stands five minutes earlier.
+SET_BACK = """
+import os, signal, threading, time
+from datetime import datetime, timedelta
+from apscheduler.executors import base as running
+from apscheduler.schedulers import base as waking
+from apscheduler.triggers import interval
+from schedules import __main__ as process
+from schedules.timetable import Entry
+
+ticks, back, wall = [], timedelta(0), time.time
+
+class Moved(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.now(tz) - back
+
+def tick(context):
+    global back
+    ticks.append(1)
+    if len(ticks) == 3:
+        back = timedelta(minutes=5)
+    if len(ticks) == 6:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+running.datetime = waking.datetime = interval.datetime = Moved
+time.time = lambda: wall() - back.total_seconds()
+process.timetable = lambda context: [Entry("often", 0.05, tick)]
+process.main()
+print(len(ticks))
+"""
+
+
+def test_clock_that_is_set_back_stops_the_timetable_for_a_moment_only(embedded: Settings) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SET_BACK],
+        env=environment(embedded),
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+    )
+    assert int(ended.stdout) >= 6, ended.stderr
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
