@@ -5,7 +5,6 @@ are private to the tests; lease and hint times are short, so that faults are not
 """
 
 import os
-import random
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,11 +16,9 @@ from tests.support.faults import Fleet
 from tests.support.recount import Recount
 from tests.support.servers import Postgres, Rabbit
 from tests.support.waiting import eventually
-from tests.support.workers import Census, Worker, running, script, supervised
+from tests.support.workers import Census, Worker, running, supervised
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
-
-KILLS = 20
 
 
 def progress(fleet: Fleet) -> Recount:
@@ -36,26 +33,6 @@ def at(fleet: Fleet, succeeded: int, *, within_s: float = 60) -> None:
         what=f"{succeeded} tasks ended",
         every_s=0.1,
     )
-
-
-def test_workers_are_killed(fleet: Fleet) -> None:
-    patient = fleet.settings.model_copy(update={"max_attempts": 20})
-    fleet.settings = patient
-    workers = [fleet.worker(f"worker{n}", processes=2, threads=2) for n in range(2)]
-    census = Census(*workers)
-    chance = random.Random(2)
-    with supervised(*workers), running(fleet.scheduler()):
-        fleet.submit(400, pause_s=0.2)
-        for _ in range(KILLS):
-            before = progress(fleet)
-            if before.tasks - before.succeeded < 100 and before.tasks:
-                fleet.submit(200, pause_s=0.2)
-            at(fleet, before.succeeded + 5)
-            census.take()
-            os.kill(chance.choice(eventually(lambda: alive(workers), within_s=30)), signal.SIGKILL)
-        found = fleet.settled(within_s=90)
-    told(found, f"{KILLS} worker processes killed")
-    assert census.left() == []
 
 
 def alive(workers: list[Worker]) -> list[int]:
@@ -84,34 +61,6 @@ def test_two_schedulers_do_nothing_twice(fleet: Fleet) -> None:
             fleet.submit(60, pause_s=0.05)
         found = fleet.settled(within_s=60)
     told(found, "two schedulers")
-
-
-KILLED_SUBMITTER = """
-import os, signal
-from pipeline import broker
-from pipeline.core import jobs
-from pipeline.core.context import open_context
-from pipeline.core.jobs import Submission
-from pipeline.core.kinds import register
-from tests.support.trivial import KIND
-register(KIND)
-open_context()
-broker.send = lambda messages: os.kill(os.getpid(), signal.SIGKILL)
-jobs.submit(Submission(kind="trivial", parameters={"tasks": 20}))
-"""
-
-
-def test_submitter_is_killed_between_row_and_ring(fleet: Fleet) -> None:
-    submitters = [script(f"submitter{n}", KILLED_SUBMITTER, fleet.env, fleet.logs) for n in "123"]
-    for submitter in submitters:
-        assert submitter.start().wait() == -signal.SIGKILL
-    accepted = fleet.recount().accepted
-    assert accepted == 3
-    with running(fleet.worker(), fleet.scheduler()):
-        eventually(lambda: fleet.recount().terminal == 3, within_s=40)
-        found = fleet.recount()
-    told(found, "submitters killed between row and ring")
-    assert found.tasks == 60
 
 
 def test_everything_at_once(
