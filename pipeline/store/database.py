@@ -50,6 +50,13 @@ class Dialect:
             return f"(statement_timestamp() + ({seconds}) * interval '1 second')"
         return f"{_SQLITE_NOW[:-1]}, printf('%%+.3f seconds', {seconds}))"
 
+    def moved(self, column: str, seconds: str) -> str:
+        """Return SQL for the column's time plus the SQL expression ``seconds``."""
+        if self.postgres:
+            return f"({column} + ({seconds}) * interval '1 second')"
+        moved = _SQLITE_NOW.replace("'now')", column)
+        return f"{moved}, printf('%%+.3f seconds', {seconds}))"
+
     def rows(self, columns: Mapping[str, str]) -> str:
         """Return SQL of a row source named ``r`` that reads one JSON array parameter.
 
