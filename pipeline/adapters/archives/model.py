@@ -15,6 +15,9 @@ READ_BYTES = 64 * 1024
 # A small file may shrink a thousandfold without harm, so ratios are judged above this size only.
 RATIO_FLOOR_BYTES = MIB
 
+# An entry may declare more than any number of a database holds; then it has a problem anyway.
+_MOST_BYTES = 2**63 - 1
+
 _ARCHIVE_SUFFIXES = (
     *(".zip", ".tar", ".tgz", ".gz", ".7z", ".rar"),
     *(".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".zst", ".jar", ".war"),
@@ -56,7 +59,7 @@ class Member(ABC):
 
     def __init__(self, name: str, size_bytes: int, problem: Problem | None) -> None:
         self.name = name
-        self.size_bytes = size_bytes
+        self.size_bytes = min(size_bytes, _MOST_BYTES)
         self.problem = problem
 
     @property

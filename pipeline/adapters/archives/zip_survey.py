@@ -32,9 +32,9 @@ class Survey:
         entry = zip_entry.judge(record, self._limits)
         if 0 <= record.start < self._location.start:
             self.starts.append(record.start)
-            self._ends.append(
-                record.start + LOCAL_BYTES + len(record.raw_name) + record.packed_bytes
-            )
+            end = record.start + LOCAL_BYTES + len(record.raw_name) + record.packed_bytes
+            # No entry reaches into the directory, and ZIP64 can tell more than an array holds.
+            self._ends.append(min(end, self._location.start))
         if entry.is_folder:
             return
         self.files += 1

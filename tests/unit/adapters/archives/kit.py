@@ -48,6 +48,10 @@ def _bad_name(id_: str, name: bytes, shown: str, flags: int = 0) -> Case:
     return _beside_good(f"name {id_}", Zipped(name, flags=flags), Reason.UNSAFE_ENTRY, shown)
 
 
+def _endless(name: str) -> Zipped:
+    return Zipped(name, packed_size=0xFFFFFFFF, extra=b"\x01\0\x08\0" + b"\xff" * 8)
+
+
 def _refused(id_: str, build: Callable[[], bytes], reason: Reason, **more: object) -> Case:
     return Case(id_, build, reason, **more)  # type: ignore[arg-type]
 
@@ -167,6 +171,12 @@ ZIP_ENTRIES = [
         Reason.TOO_LARGE,
     ),
     Case(
+        "packed size beyond numbers, at the end",
+        lambda: zip_of(GOOD, _endless("bad.sql")),
+        None,
+        {GOOD: OK, "bad.sql": Reason.OVERLAPPING_ENTRIES},
+    ),
+    Case(
         "two of one name",
         lambda: zip_of(GOOD, ("x.sql", b"select 1"), ("x.sql", b"select 2")),
         None,
@@ -225,6 +235,11 @@ ZIP_WHOLES = [
         "all encrypted",
         lambda: zip_of(Zipped("a.sql", flags=1), Zipped("b.sql", flags=1), _folder("d/")),
         Reason.ENCRYPTED,
+    ),
+    _refused(
+        "packed size beyond numbers",
+        lambda: zip_of(_endless("bad.sql"), GOOD),
+        Reason.OVERLAPPING_ENTRIES,
     ),
     _refused("shared bytes", b.shared_bytes, Reason.OVERLAPPING_ENTRIES),
     _refused(

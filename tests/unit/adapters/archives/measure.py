@@ -1,32 +1,34 @@
 """Figures by hand: ``python -m tests.unit.adapters.archives.measure mutations|zip|tar COUNT``.
 
-Prints seconds and the peak memory of this process; for the ZIP and the tar in a process of its
-own, so that making the archive does not count.
+``mutations`` prints one line and fails unless it is sound. The ZIP and the tar are read in a
+process of their own, so that making the archive does not count.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
-from random import Random
 
 from pipeline.adapters.archives import open_archive, write_bundle
 from tests.unit.adapters.archives.building import many_zipped
-from tests.unit.adapters.archives.mutating import mutated, survive
+from tests.unit.adapters.archives.enduring import Figures, endure, peak_mib
 
 
-def mutations(count: int) -> None:
-    """Damages ``count`` archives, reproducibly."""
-    results: Counter[str] = Counter()
-    longest = 0.0
-    for seed in range(count):
-        data = mutated(Random(seed))
-        started = time.monotonic()
-        results[survive(data)] += 1
-        longest = max(longest, time.monotonic() - started)
-    _say(f"longest {longest:.3f} s", dict(results.most_common()))
+def mutations(count: int) -> bool:
+    """Hurts ``count`` archives in a process of its own, in a folder and a home of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        command = [sys.executable, "-m", __spec__.name, "endure", f"{count}", name]
+        own = {"TMPDIR": str(folder / "tmp"), "HOME": str(folder / "home")}
+        environment = {**os.environ, **own, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, stdout=subprocess.PIPE, env=environment, check=True)
+    found = Figures.of(done.stdout.decode())
+    print(found)
+    for line in (*found.tracebacks[:20], *found.outside[:20]):
+        print(" ", line)
+    return found.sound
 
 
 def archive(kind: str, count: int) -> None:
@@ -58,20 +60,18 @@ def read(path: str) -> None:
 
 
 def _say(*what: object) -> None:
-    # Not getrusage: its peak outlives exec and would be the parent's.
-    status = Path("/proc/self/status").read_text()
-    peak_mib = int(status.partition("VmHWM:")[2].split()[0]) // 1024
-    print(*what, f"(peak {peak_mib} MiB)", flush=True)
+    print(*what, f"(peak {peak_mib()} MiB)", flush=True)
 
 
 if __name__ == "__main__":
-    command, argument = sys.argv[1:]
-    begun = time.monotonic()
+    command, argument, *more = sys.argv[1:]
     if command == "mutations":
-        mutations(int(argument))
+        sys.exit(not mutations(int(argument)))
+    elif command == "endure":
+        print(endure(int(argument), Path(*more)).told())
     elif command == "read":
         read(argument)
     else:
+        begun = time.monotonic()
         archive(command, int(argument))
-    if command != "read":
         _say(f"{command} {argument}: {time.monotonic() - begun:.1f} s in all")

@@ -1,4 +1,7 @@
-"""Archives with random damage: flipped bits, cuts, splices of two, numbers set to extremes."""
+"""Archives with random damage: flipped bits, cuts, splices of two, numbers set to extremes.
+
+``hurt`` takes either these or the deformed ones, whose damage passes checksums (``deforming``).
+"""
 
 import gzip
 import io
@@ -6,6 +9,7 @@ from random import Random
 
 from pipeline.adapters.archives import ArchiveLimits, open_archive
 from pipeline.errors import QuaylineError
+from tests.unit.adapters.archives.deforming import deformed
 from tests.unit.adapters.archives.kit import CASES
 
 LIMITS = ArchiveLimits(
@@ -24,6 +28,11 @@ def seeds() -> list[bytes]:
         built = (case.build() for case in CASES)
         _SEEDS.extend(data for data in built if 0 < len(data) <= _MOST_BYTES)
     return _SEEDS
+
+
+def hurt(seed: int) -> bytes:
+    """The archive of that number: every other one is wounded, every other one deformed."""
+    return (mutated, deformed)[seed % 2](Random(seed))
 
 
 def mutated(random: Random) -> bytes:
@@ -81,6 +90,7 @@ def survive(data: bytes, limits: ArchiveLimits = LIMITS) -> str:
         with open_archive(io.BytesIO(data), limits) as archive:
             for member in archive:
                 member.name.encode()
+                assert 0 <= member.size_bytes < 2**63
                 try:
                     size = len(member.read())
                 except QuaylineError as error:

@@ -17,6 +17,7 @@ def outcome(case: Case) -> tuple[dict[str, Reason | None], dict[str, bytes]]:
     with open_archive(io.BytesIO(case.build()), case.limits) as archive:
         for member in archive:
             member.name.encode()
+            assert 0 <= member.size_bytes < 2**63, "no database holds this number"
             try:
                 contents[member.name] = member.read()
                 found[member.name] = None
