@@ -3,10 +3,11 @@
 Queues stay short. Per kind at most twice as many batches are in flight (sent and not closed) as are
 in work, or as many as ``window`` says; whoever closes one asks for the next. Among the jobs with
 something due the choice is: highest priority, then fewest batches in flight, then fewest tasks
-done, then oldest. So a job of ten files waits for one free slot behind a job of 100,000, not for
-its end. Within a job the largest task goes first. The batches of a job that is alone shrink with
-what is left, so that no core idles at the end and a small job is shared out among the workers; one
-among others goes in whole batches, as each would wait for a slot of its own.
+done, then fewest left, then oldest. So a job of ten files waits for one free slot behind a job of
+100,000, not for its end, nor for the first batches of fifty others. Within a job the largest task
+goes first. The batches of a job that is alone shrink with what is left, so that no core idles at
+the end and a small job is shared out among the workers; one among others goes in whole batches, as
+each would wait for a slot of its own.
 """
 
 import uuid
@@ -40,12 +41,13 @@ class Candidate:
     id: uuid.UUID
     priority: int
     done: int
-    in_flight: int
+    left: int
+    in_flight: int = 0
 
     @property
-    def rank(self) -> tuple[int, int, int, uuid.UUID]:
+    def rank(self) -> tuple[int, int, int, int, uuid.UUID]:
         """The sort key: the smallest is served next (ids are ordered by age)."""
-        return (-self.priority, self.in_flight, self.done, self.id)
+        return (-self.priority, self.in_flight, self.done, self.left, self.id)
 
 
 def dispatch(kind_name: str, context: Context) -> int:
@@ -85,6 +87,7 @@ def _choose(kind: Kind, context: Context) -> list[tuple[uuid.UUID, uuid.UUID, li
         chosen.append((batch[0], job.id, batch[1]))
         job.in_flight += 1
         job.done += len(batch[1])
+        job.left -= len(batch[1])
         free -= 1
     return chosen
 
@@ -93,13 +96,14 @@ def _candidates(kind: Kind) -> list[Candidate]:
     # One look into an index per job. PostgreSQL would make a join of EXISTS, and as long as its
     # statistics do not know of the tasks, one that reads them all.
     rows = execute(
-        "SELECT id, priority, succeeded + failed + timed_out + cancelled - reused FROM jobs"
+        "SELECT id, priority, succeeded + failed + timed_out + cancelled - reused,"
+        " total - succeeded - failed - timed_out - cancelled FROM jobs"
         " WHERE kind = %s AND state = 'running' AND cancel_requested_at IS NULL"
         " AND (SELECT 1 FROM tasks WHERE tasks.job_id = jobs.id AND tasks.state = 'pending'"
         f" AND tasks.hinted_at IS NULL AND tasks.not_before <= {dialect().now} LIMIT 1) = 1",
         kind.name,
     )
-    return [Candidate(as_uuid(row[0]), row[1], row[2], 0) for row in rows]
+    return [Candidate(as_uuid(row[0]), *row[1:]) for row in rows]
 
 
 def _in_flight(kind: Kind, candidates: list[Candidate]) -> tuple[int, int]:

@@ -65,15 +65,16 @@ def test_ids_as_text_and_as_uuid_are_the_same() -> None:
     assert _cut([(task.hex, 1, 0)], 10) == _cut([(task, 1, 0)], 10) == [task]
 
 
-def test_next_is_priority_then_fewest_in_flight_then_fewest_done_then_oldest() -> None:
+def test_next_is_priority_then_fewest_in_flight_fewest_done_fewest_left_then_oldest() -> None:
     old, new = uuid.UUID(int=1), uuid.UUID(int=2)
     order = [
-        Candidate(new, priority=9, done=50, in_flight=8),
-        Candidate(new, priority=5, done=50, in_flight=0),
-        Candidate(old, priority=5, done=3, in_flight=1),
-        Candidate(new, priority=5, done=3, in_flight=1),
-        Candidate(old, priority=5, done=4, in_flight=1),
-        Candidate(old, priority=0, done=0, in_flight=0),
+        Candidate(new, priority=9, done=50, left=90, in_flight=8),
+        Candidate(new, priority=5, done=50, left=90, in_flight=0),
+        Candidate(new, priority=5, done=3, left=10, in_flight=1),
+        Candidate(old, priority=5, done=3, left=90, in_flight=1),
+        Candidate(new, priority=5, done=3, left=90, in_flight=1),
+        Candidate(old, priority=5, done=4, left=1, in_flight=1),
+        Candidate(old, priority=0, done=0, left=1, in_flight=0),
     ]
     candidates = order[::-1]
     assert sorted(candidates, key=lambda each: each.rank) == order
