@@ -4,9 +4,11 @@ A blob appears whole or not at all: it is spooled and hashed beside its place, t
 (local) or put in one request (object stores). Writing the same content twice is one blob.
 """
 
+import errno
 import hashlib
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -152,6 +154,11 @@ class BlobStore:
         if self._local:
             folder = Path(self._root, "spool")
             folder.mkdir(parents=True, exist_ok=True)
+        nameless = _open_nameless(folder) if folder else None
+        if nameless is not None:
+            with nameless:
+                yield nameless
+            return
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as spool:
             try:
                 yield spool
@@ -163,9 +170,38 @@ class BlobStore:
         if self._local:
             os.fsync(spool.fileno())
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(spool.name).replace(path)
+            name = self._name_of(spool)
+            try:
+                name.replace(path)
+            except BaseException:
+                name.unlink(missing_ok=True)
+                raise
         else:
             self._fs.put_file(spool.name, path)
+
+    def _name_of(self, spool: Any) -> Path:
+        """Return the spooled file's name; a nameless one is given one, for the renaming."""
+        if isinstance(spool.name, str):
+            return Path(spool.name)
+        name = Path(self._root, "spool", uuid.uuid4().hex)
+        # With a folder's descriptor given, link() follows the symbolic link that /proc shows.
+        os.link(f"/proc/self/fd/{spool.fileno()}", name, src_dir_fd=spool.fileno())
+        return name
+
+
+def _open_nameless(folder: Path) -> Any:
+    """Return a file without a name, of which nothing is left if its writer is killed.
+
+    None where the system or the file system has none.
+    """
+    if not hasattr(os, "O_TMPFILE"):
+        return None
+    try:
+        return open(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600), "w+b")
+    except OSError as error:
+        if error.errno in (errno.EISDIR, errno.EOPNOTSUPP):
+            return None
+        raise
 
 
 def _protocols(fs: Any) -> tuple[str, ...]:
