@@ -6,7 +6,8 @@
 # answers on 127.0.0.1; an installed Debian server that is stopped; Docker (deploy/compose.yml);
 # as root on Debian, its packages. Else the missing thing is named, and how to give it.
 # Nothing that runs already is changed, except: the tests get a role and a database of their own
-# in PostgreSQL, and a virtual host in RabbitMQ.
+# in PostgreSQL, and a virtual host in RabbitMQ. As root on Debian, libfaketime is installed, which
+# the tests of clocks that jump need.
 set -eu
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 
@@ -241,6 +242,17 @@ find_rabbitmq() {
     prepare_rabbitmq
 }
 
+# --- Programs of the fault tests ----------------------------------------------------------------
+
+# Without it the tests of clocks that jump fail, and say so; nothing else needs it.
+find_faketime() {
+    for file in /usr/lib/*/faketime/libfaketime*.so.1 /usr/lib64/faketime/libfaketime*.so.1 \
+        /usr/local/lib/faketime/libfaketime*.so.1; do
+        if [ -e "$file" ]; then return; fi
+    done
+    install_from_debian libfaketime || say "no libfaketime: the tests of clocks that jump will fail."
+}
+
 # --- What was found -----------------------------------------------------------------------------
 
 quoted() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"; }
@@ -251,6 +263,7 @@ missing=0
 find_postgres && say "$answer at $(shown "$database_url")" || missing=1
 find_rabbitmq && say "$answer at $(shown "$broker_url")" || missing=1
 [ "$missing" -eq 0 ] || exit 1
+find_faketime
 {
     printf 'export QUAYLINE_TEST_DATABASE_URL=%s\n' "$(quoted "$database_url")"
     printf 'export QUAYLINE_TEST_BROKER_URL=%s\n' "$(quoted "$broker_url")"

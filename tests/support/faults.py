@@ -5,6 +5,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pipeline.core import jobs
 from pipeline.core.context import close_context, open_context
 from pipeline.core.jobs import Submission
 from pipeline.settings import Settings
+from tests.support.clock import Clock, ClockedPostgres, clocked_postgres
 from tests.support.recount import Recount, Wanted, recount
 from tests.support.servers import (
     Postgres,
@@ -54,6 +56,13 @@ def postgres_cluster() -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def clocked_cluster() -> Iterator[ClockedPostgres]:
+    """A PostgreSQL cluster of this session's own whose clock may jump."""
+    with clocked_postgres() as server:
+        yield server
+
+
 @pytest.fixture
 def vhost(rabbit_node: Rabbit) -> str:
     """The URL of the private node's virtual host, without the queues of the tests before."""
@@ -71,10 +80,7 @@ def database() -> Iterator[str]:
 @pytest.fixture
 def mortal_database(postgres_cluster: Postgres) -> str:
     """The URL of an empty database on the cluster that may be restarted."""
-    name = f"test_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(postgres_cluster.url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}".encode())
-    return postgres_cluster.url.rsplit("/", 1)[0] + f"/{name}"
+    return postgres_cluster.make_database()
 
 
 @dataclass
@@ -84,11 +90,13 @@ class Fleet:
     settings: Settings
     logs: Path
     accepted: dict[str, Wanted] = field(default_factory=dict)
+    #: What the environment of its processes has besides.
+    more_env: dict[str, str] = field(default_factory=dict)
 
     @property
     def env(self) -> dict[str, str]:
         """The environment of its processes."""
-        return environment(self.settings)
+        return {**environment(self.settings), **self.more_env}
 
     def worker(self, name: str = "worker", *, module: str = TRIVIAL, **told: Any) -> Worker:
         """Return a worker, not yet started."""
@@ -178,19 +186,34 @@ def fault_settings(folder: Path, database_url: str, broker_url: str, **told: Any
 @pytest.fixture
 def fleet(tmp_path: Path, database: str, vhost: str) -> Iterator[Fleet]:
     """A deployment on a private virtual host and a database of its own."""
-    settings = fault_settings(tmp_path, database, vhost)
-    open_context(settings)
-    yield Fleet(settings, tmp_path)
-    close_context()
-    drop_broken_connections()
+    with _opened(tmp_path, database, vhost) as opened:
+        yield opened
 
 
 @pytest.fixture
 def mortal_fleet(tmp_path: Path, mortal_database: str, vhost: str) -> Iterator[Fleet]:
     """A deployment whose database server may be restarted, too."""
-    settings = fault_settings(tmp_path, mortal_database, vhost, database_timeout_s=3.0)
+    with _opened(tmp_path, mortal_database, vhost, database_timeout_s=3.0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def clocked_fleet(
+    tmp_path: Path, clocked_cluster: ClockedPostgres, vhost: str
+) -> Iterator[tuple[Fleet, Clock]]:
+    """A deployment, and the clock of its database server."""
+    clock = clocked_cluster.clock
+    assert clock is not None
+    with _opened(tmp_path, clocked_cluster.make_database(), vhost) as fleet:
+        yield fleet, clock
+        clock.jump_to(0)
+
+
+@contextmanager
+def _opened(folder: Path, database_url: str, broker_url: str, **told: Any) -> Iterator[Fleet]:
+    settings = fault_settings(folder, database_url, broker_url, **told)
     open_context(settings)
-    yield Fleet(settings, tmp_path)
+    yield Fleet(settings, folder)
     close_context()
     drop_broken_connections()
 

@@ -16,11 +16,12 @@ import signal
 import socket
 import subprocess
 import tempfile
+import uuid
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pika
 import psutil
@@ -32,6 +33,8 @@ from pika.exceptions import AMQPError
 
 from tests.support import reaper
 from tests.support.waiting import eventually
+
+S = TypeVar("S", bound="Server")
 
 START_S = 60.0
 
@@ -123,6 +126,10 @@ class Server:
     def answers(self) -> bool:
         """Tell whether clients are let in."""
         raise NotImplementedError
+
+    def close(self) -> None:
+        """End the server and whatever came with it."""
+        self.kill()
 
 
 class Rabbit(Server):
@@ -258,6 +265,13 @@ class Postgres(Server):
         """The address of the cluster's first database."""
         return f"postgresql://quayline@127.0.0.1:{self.port}/postgres"
 
+    def make_database(self) -> str:
+        """Return the address of a new, empty database."""
+        name = f"test_{uuid.uuid4().hex[:8]}"
+        with psycopg.connect(self.url, autocommit=True) as admin:
+            admin.execute(f"CREATE DATABASE {name}".encode())
+        return self.url.rsplit("/", 1)[0] + f"/{name}"
+
     def restart(self) -> None:
         """Restart in immediate mode: every connection is cut, every transaction is lost."""
         self.kill(signal.SIGQUIT)
@@ -307,20 +321,22 @@ class Postgres(Server):
 @contextmanager
 def own_rabbit() -> Iterator[Rabbit]:
     """Yield a running RabbitMQ node; nothing of it is left afterwards."""
-    with _folder("rabbitmq") as folder:
-        server = Rabbit(folder)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.close()
+    with own_server("rabbitmq", Rabbit) as server:
+        yield server
 
 
 @contextmanager
 def own_postgres() -> Iterator[Postgres]:
     """Yield a running PostgreSQL cluster; nothing of it is left afterwards."""
-    with _folder("postgres") as folder:
-        server = Postgres(folder)
+    with own_server("postgres", Postgres) as server:
+        yield server
+
+
+@contextmanager
+def own_server(name: str, make: Callable[[Path], S]) -> Iterator[S]:
+    """Yield a running server in a folder of its own; nothing of it is left afterwards."""
+    with _folder(name) as folder:
+        server = make(folder)
         try:
             server.start()
             yield server
