@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Extra arguments for pytest: make test ARGS='-k cancel -x'
 ARGS ?=
-# One benchmark alone: make bench BENCH=rollup (rollup, cold, warm, first, rss)
+# One benchmark alone: make bench BENCH=rollup (rollup, cold, warm, first, rss, load, fair)
 BENCH ?=
 
 # pip keeps its cache where PIP_CACHE_DIR says, so a CI can carry it from run to run.

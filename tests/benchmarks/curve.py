@@ -1,6 +1,7 @@
 """The time per task along a run, from the rows: is the last tenth dearer than the first?"""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from pipeline.store.database import dialect, execute, session
@@ -8,27 +9,25 @@ from pipeline.store.database import dialect, execute, session
 PARTS = 10
 
 
-def tenths_us(job_ids: Sequence[Any]) -> list[float]:
-    """Return the microseconds per task of each tenth of the jobs' tasks, as they ended.
-
-    The first is counted from the first submission, so it holds the wait for the first result.
-    """
+def tenths_s(job_ids: Sequence[Any]) -> list[float]:
+    """Return when each tenth of the jobs' tasks had ended, in seconds from the first submission."""
     ids, among = dialect().ids(job_ids), dialect().among
     with session():
         rows = execute(
-            "SELECT tenth, count(*), extract(epoch FROM max(finished_at) - (SELECT min(created_at)"
+            "SELECT tenth, extract(epoch FROM max(finished_at) - (SELECT min(created_at)"
             f" FROM jobs WHERE {among('id')})) FROM (SELECT finished_at,"
             f" ntile({PARTS}) OVER (ORDER BY finished_at) AS tenth FROM tasks"
             f" WHERE finished_at IS NOT NULL AND {among('job_id')}) AS ended"
             " GROUP BY tenth ORDER BY tenth",
             *(ids, ids),
         )
-    ends = [0.0, *(float(end) for _, _, end in rows)]
-    counts = [int(count) for _, count, _ in rows]
-    return [
-        round((end - begin) / count * 1e6, 1)
-        for begin, end, count in zip(ends, ends[1:], counts, strict=False)
-    ]
+    return [float(end) for _, end in rows]
+
+
+def tenths_us(ends_s: Sequence[float], tasks: int) -> list[float]:
+    """Return the microseconds per task of each tenth; the first holds the wait for it to begin."""
+    ends, each = [0.0, *ends_s], tasks / PARTS
+    return [round((end - begin) / each * 1e6) for begin, end in pairwise(ends)]
 
 
 def rise(tenths: Sequence[float]) -> float:

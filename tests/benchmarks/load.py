@@ -18,11 +18,12 @@ from pipeline.core.kinds import register
 from pipeline.store.database import dialect, execute, session
 from tests.benchmarks import rollup
 from tests.benchmarks.crowd import BIG_FILES, QUICK_FILES, crowd
-from tests.benchmarks.curve import PARTS, rise, table_detail, tenths_us
+from tests.benchmarks.curve import PARTS, rise, table_detail, tenths_s, tenths_us
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.memory import Sampler, memory_detail, processes_of
 from tests.benchmarks.registry import Plan
 from tests.benchmarks.service import Service, service
+from tests.benchmarks.spending import LINT, MACHINE, Spending, shares_us
 from tests.support import trivial
 from tests.support.waiting import eventually
 from tests.support.workers import Process
@@ -47,7 +48,7 @@ def _trivial(plan: Plan, most: int) -> Iterator[Figure]:
         rollup.timed(running, 200)
         for size in sorted({max(10, most // 100), max(10, most // 10), most}):
             figure = rollup.figure(running, size, plan, name="load: trivial")
-            tenths = tenths_us([jobs.listed(limit=1)[0].id])
+            tenths = tenths_us(tenths_s([jobs.listed(limit=1)[0].id]), size)
             figure.detail.update(tenths_us_per_task=tenths, rise=rise(tenths))
             yield figure
 
@@ -58,12 +59,16 @@ def _load(plan: Plan, files: int) -> Iterator[Figure]:
         scheduler, worker = running.schedule(), running.work(processes=plan.processes)
         submitter, ids = _submitter(running, [big, *small])
         roots = [scheduler, worker, submitter]
-        with Sampler(lambda: (each for root in roots for each in processes_of(root))) as sampler:
+        sampler = Sampler(
+            lambda: (each for root in roots for each in processes_of(root)),
+            also=Spending(running),
+        )
+        with sampler:
             began = time.perf_counter()
             job_ids = _submitted(submitter.start(), ids)
             _ended(submitter, job_ids)
             seconds = time.perf_counter() - began
-        yield _figure(seconds, job_ids, plan)
+        yield _figure(seconds, job_ids, plan, sampler)
     memory = memory_detail(sampler.series)
     for role, detail in memory.items():
         yield Figure(f"load: memory of the {role}", files * 2, round(seconds, 1), detail=detail)
@@ -118,18 +123,29 @@ def _done(job_ids: list[UUID]) -> str:
     return f"{done} of {total} tasks, {ended} of {len(job_ids)} jobs ended"
 
 
-def _figure(seconds: float, job_ids: list[UUID], plan: Plan) -> Figure:
+def _figure(seconds: float, job_ids: list[UUID], plan: Plan, sampler: Sampler) -> Figure:
     rows = [jobs.get(job_id) for job_id in job_ids]
     wrong = [(str(row.id), row.state, row.message) for row in rows if row.state != "succeeded"]
     assert not wrong, wrong
     total = sum(row.succeeded for row in rows)
     reused = sum(row.reused for row in rows)
-    tenths = tenths_us(job_ids)
+    ends_s = tenths_s(job_ids)
+    tenths = tenths_us(ends_s, total)
+    # The samples' clock began a little before the first submission.
+    late_s = (rows[0].created_at - sampler.began_at).total_seconds()
+    cpu = {
+        name: shares_us(sampler.series[name], [end + late_s for end in ends_s], total)
+        for name in (LINT, MACHINE)
+    }
     small = [_took(row) for row in rows[1:]]
     detail: dict[str, Any] = {
         "us_per_task": round(seconds / total * 1e6),
         f"us_per_task_of_{PARTS}_shares": tenths,
         "rise": rise(tenths),
+        "cpu_us_per_task_of_lint": cpu[LINT],
+        "rise_of_lint": rise(cpu[LINT]),
+        "cpu_us_per_task_of_the_rest": cpu[MACHINE],
+        "rise_of_the_rest": rise(cpu[MACHINE]),
         "reused": reused,
         "processes": plan.processes,
         "big_job_s": _took(rows[0]),

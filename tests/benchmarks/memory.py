@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from statistics import fmean
 from types import TracebackType
 from typing import Any, Self
@@ -114,6 +115,7 @@ class Sampler:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._began = time.monotonic()
+        self.began_at = datetime.now(UTC)
 
     def take(self) -> None:
         """Note one sample of everybody."""
@@ -132,7 +134,7 @@ class Sampler:
 
     def __enter__(self) -> Self:
         """Begin."""
-        self._began = time.monotonic()
+        self._began, self.began_at = time.monotonic(), datetime.now(UTC)
         self._thread.start()
         return self
 
