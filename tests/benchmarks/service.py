@@ -60,9 +60,10 @@ class Service:
 
     def stop(self, process: Process) -> None:
         """End the process, gently if it can be."""
-        process.signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_S)
+        if process.running():
+            process.signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_S)
         process.kill()
         self.processes.remove(process)
 
@@ -74,7 +75,7 @@ class Service:
     def cpu_s(self) -> dict[str, float]:
         """Return the CPU seconds that our processes (and this one) took so far, by their role."""
         taken = {"producer": _cpu_s(psutil.Process())}
-        for process in self.processes:
+        for process in filter(Process.running, self.processes):
             for each in [psutil.Process(process.pid), *process.family()]:
                 role = _role(each)
                 taken[role] = taken.get(role, 0.0) + _cpu_s(each)
