@@ -20,6 +20,8 @@ class Wanted:
 
     tasks: int
     bad: Mapping[int, str] = field(default_factory=dict)
+    #: The job was cancelled: a task may have ended so instead, or never have come to be.
+    is_cancelled: bool = False
 
 
 @dataclass(slots=True)
@@ -90,27 +92,32 @@ def _count_job(
     found.tasks += total
     found.succeeded += states["succeeded"]
     found.terminal += job["finalized_at"] is not None
-    found.lost += max(0, (wanted.tasks if wanted else total) - places)
+    promised = wanted.tasks if wanted and not wanted.is_cancelled else total
+    found.lost += max(0, promised - places)
     found.lost += states["pending"] + states["running"]
     found.miscounted += sum(job[state] != states[state] for state in ENDED)
     found.miscounted += job["total"] != total
     found.leases += leases + (job["lease_until"] is not None)
-    found.unexpected += _unexpected(connection, job, wanted.bad if wanted else {})
+    found.unexpected += _unexpected(connection, job, wanted or Wanted(0))
     found.recovered += again
     found.doubled += total - places + _doubled(connection, job)
 
 
-def _unexpected(
-    connection: psycopg.Connection[Any], job: dict[str, Any], bad: Mapping[int, str]
-) -> int:
+def _unexpected(connection: psycopg.Connection[Any], job: dict[str, Any], wanted: Wanted) -> int:
     rows = connection.execute(
         b"SELECT seq, state, reason FROM tasks WHERE job_id = %s AND state = ANY(%s)"
         b" AND (state <> 'succeeded' OR seq = ANY(%s))",
-        (job["id"], list(ENDED), list(bad)),
+        (job["id"], list(ENDED), list(wanted.bad)),
     )
-    return sum(
-        bad.get(seq, "succeeded") not in (state, f"{state}/{reason}") for seq, state, reason in rows
-    )
+    unexpected = [
+        (seq, state, reason)
+        for seq, state, reason in rows
+        if wanted.bad.get(seq, "succeeded") not in (state, f"{state}/{reason}")
+        and not (wanted.is_cancelled and state == "cancelled")
+    ]
+    if unexpected:
+        print(f"unexpected in job {job['id']}: {unexpected[:5]}, wanted {wanted}")
+    return len(unexpected)
 
 
 def _doubled(connection: psycopg.Connection[Any], job: dict[str, Any]) -> int:
