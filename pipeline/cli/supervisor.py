@@ -25,6 +25,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 GOOD_RUN_S = 60.0
 #: Exit codes of dramatiq that another start would only repeat: RET_IMPORT, and argparse's.
 HOPELESS = frozenset({2})
+#: For so long dramatiq's master waits for all of its processes to boot before it looks after any
+#: (its own default is 30 s; what it waits for, fork functions, we have none).
+BOOT_MS = 5_000
 #: How often the supervisor looks whether a signal or the master's end came.
 TICK_S = 0.2
 #: Killed processes are gone sooner than this.
@@ -33,7 +36,8 @@ REAP_S = 2.0
 
 def command(processes: int, threads: int, extra: Sequence[str] = ()) -> list[str]:
     """Return the command line of the master."""
-    told = ["--processes", str(processes), "--threads", str(threads), *extra]
+    told = ["--processes", str(processes), "--threads", str(threads)]
+    told += ["--worker-fork-timeout", str(BOOT_MS), *extra]
     return [sys.executable, "-m", "dramatiq", "actors", *told]
 
 

@@ -1,0 +1,94 @@
+"""``quayline worker``, as `make worker` and the deploy files run it: it mends itself in seconds."""
+
+import signal
+import sys
+import time
+
+import psutil
+import psycopg
+import pytest
+
+from pipeline import Client
+from tests.chaos.conftest import told
+from tests.support import submitter
+from tests.support.faults import Fleet
+from tests.support.recount import Wanted
+from tests.support.waiting import eventually
+from tests.support.workers import READY, Process, running
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+
+FILES = 400
+PROCESSES = 2
+
+#: Two processes boot within a few seconds; the supervisor's first pause is one second.
+REPLACED_S = 15.0
+
+
+def service(fleet: Fleet) -> Process:
+    """Return ``quayline worker``, not yet started."""
+    command = [sys.executable, "-m", "pipeline.cli", "worker", "-p", str(PROCESSES), "-t", "2"]
+    return Process("service", command, fleet.env, fleet.logs)
+
+
+def masters(of: Process) -> list[psutil.Process]:
+    """Return dramatiq's master, if there is one now."""
+    return psutil.Process(of.pid).children()
+
+
+def booting(of: Process) -> list[psutil.Process]:
+    """Return the worker processes, the first one first, once there are as many as there will be."""
+    children = [child for master in masters(of) for child in master.children()]
+    workers = [each for each in children if "resource_tracker" not in " ".join(each.cmdline())]
+    return sorted(workers, key=lambda each: each.pid) if len(workers) == PROCESSES else []
+
+
+def at_work(fleet: Fleet) -> list[psutil.Process]:
+    """Return the worker processes that hold tasks; a worker's name ends with its process id."""
+    with psycopg.connect(fleet.settings.database) as connection:
+        rows = connection.execute("SELECT DISTINCT worker FROM tasks WHERE state = 'running'")
+        return [psutil.Process(int(name.rpartition(":")[2])) for (name,) in rows]
+
+
+def ready_again(worker: Process, before: int) -> float:
+    """Return the seconds until as many worker processes more are ready as there should be."""
+    began = time.monotonic()
+    eventually(
+        lambda: worker.said(READY) >= before + PROCESSES, within_s=60, what="the workers are ready"
+    )
+    return round(time.monotonic() - began, 1)
+
+
+@pytest.mark.parametrize("role", ["worker process", "master"])
+def test_killed_process_is_replaced_within_seconds_and_its_batch_retried(
+    fleet: Fleet, role: str
+) -> None:
+    fleet.settings = fleet.settings.model_copy(update={"batch_tasks": 20})
+    worker = service(fleet)
+    with Client(fleet.settings) as client, running(worker, fleet.scheduler()):
+        ready_again(worker, 0)
+        job = client.lint(submitter.files(FILES, "000"), dialect="ansi", cache=False)
+        fleet.accepted[job.id] = Wanted(FILES)
+        eventually(lambda: job.progress().done > FILES // 10, within_s=30)
+        victims = eventually(lambda: at_work(fleet), within_s=30)
+        (masters(worker) if role == "master" else victims)[0].kill()
+        replaced_s = ready_again(worker, PROCESSES)
+        found = fleet.settled(within_s=60)
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0
+    told(found, f"{role} of quayline worker killed", replaced_s=replaced_s)
+    assert replaced_s < REPLACED_S
+    assert found.recovered > 0
+
+
+def test_process_that_is_killed_while_it_boots_is_replaced_within_seconds(fleet: Fleet) -> None:
+    worker = service(fleet)
+    with running(worker):
+        victim = eventually(lambda: booting(worker), within_s=30, every_s=0.01)[0]
+        [master] = masters(worker)
+        assert worker.said(READY) == 0
+        victim.kill()
+        began = time.monotonic()
+        eventually(lambda: master not in masters(worker), within_s=60, what="the end was noticed")
+        ready_again(worker, worker.said(READY))
+        assert time.monotonic() - began < REPLACED_S
