@@ -8,7 +8,7 @@ from pipeline.core.kinds import Kind
 class TrivialParameters(BaseModel):
     """``tasks``: their number; ``bad``: those (by place) that end badly; ``pause_s``: of each.
 
-    ``slow``: those (by place) that take another pause.
+    ``slow``: those (by place) that take another pause; ``deadly``: those that kill their worker.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -17,6 +17,7 @@ class TrivialParameters(BaseModel):
     bad: dict[int, str] = {}
     pause_s: float = 0.0
     slow: dict[int, float] = {}
+    deadly: list[int] = []
 
 
 KIND = Kind(

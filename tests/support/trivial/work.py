@@ -1,5 +1,7 @@
-"""Does nothing, or fails where told to."""
+"""Does nothing, fails where told to, or takes its worker with it."""
 
+import os
+import signal
 import threading
 
 from pipeline import broker
@@ -19,5 +21,7 @@ def work(job, claims, ledger, beat, context):
             return
         if pause_s := told.slow.get(claim.seq, told.pause_s):
             threading.Event().wait(pause_s)
+        if claim.seq in told.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
         reason = told.bad.get(claim.seq)
         ledger.add(Ending(claim, Reason(reason) if reason else None))
