@@ -50,6 +50,12 @@ def at_work(fleet: Fleet) -> list[psutil.Process]:
         return [psutil.Process(int(name.rpartition(":")[2])) for (name,) in rows]
 
 
+def strikes(fleet: Fleet) -> int:
+    """Return how many tasks have ended badly once."""
+    with psycopg.connect(fleet.settings.database) as connection:
+        return len(connection.execute("SELECT 1 FROM tasks WHERE strikes > 0").fetchall())
+
+
 def ready_again(worker: Process, before: int) -> float:
     """Return the seconds until as many worker processes more are ready as there should be."""
     began = time.monotonic()
@@ -79,6 +85,22 @@ def test_killed_process_is_replaced_within_seconds_and_its_batch_retried(
     told(found, f"{role} of quayline worker killed", replaced_s=replaced_s)
     assert replaced_s < REPLACED_S
     assert found.recovered > 0
+
+
+def test_service_that_is_stopped_under_load_gives_back_what_it_holds(fleet: Fleet) -> None:
+    fleet.settings = fleet.settings.model_copy(update={"batch_tasks": 20})
+    worker = service(fleet)
+    with Client(fleet.settings) as client, running(worker):
+        ready_again(worker, 0)
+        job = client.lint(submitter.files(FILES, "000"), dialect="ansi", cache=False)
+        eventually(lambda: job.progress().done > FILES // 10, within_s=30)
+        eventually(lambda: at_work(fleet), within_s=30)
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0
+        assert job.progress().done < FILES
+        found = fleet.recount()
+    assert found.leases == 0
+    assert strikes(fleet) == 0
 
 
 def test_process_that_is_killed_while_it_boots_is_replaced_within_seconds(fleet: Fleet) -> None:
