@@ -9,10 +9,11 @@ from pipeline.core import jobs, retries, transitions
 from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.kinds import get_kind
-from pipeline.errors import DatabaseUnavailable, QuaylineError
+from pipeline.errors import DatabaseUnavailable, QuaylineError, StorageUnavailable, Transient
 from pipeline.failpoints import Point
 from pipeline.states import Reason
 from pipeline.store.database import execute, transaction
+from pipeline.store.models import JobRow, seconds_since
 
 log = logging.getLogger(__name__)
 
@@ -45,22 +46,32 @@ def run_finish(job_id: uuid.UUID, context: Context) -> None:
         try:
             result = get_kind(job.kind).finish(job, context)
         except QuaylineError as error:
-            _unfinished(job_id, attempt, error.message, context)
+            _unfinished(job, attempt, error, context)
         except Exception:
             log.exception("The reports could not be written")
             text = "Writing the reports failed; the log has the traceback."
-            _unfinished(job_id, attempt, text, context)
+            _unfinished(job, attempt, Transient(text), context)
         else:
             failpoints.reach(Point.REPORTED)
             transitions.finalized(job_id, attempt, result, actor=settings.worker_name)
             failpoints.reach(Point.FINALIZED)
 
 
-def _unfinished(job_id: uuid.UUID, attempt: int, message: str, context: Context) -> None:
+def _unfinished(job: JobRow, attempt: int, error: QuaylineError, context: Context) -> None:
     """Try again later, or close the job with the sentence of what went wrong in its result."""
-    decision = retries.decide(Reason.ERROR, attempt, context.settings)
-    actor = context.settings.worker_name
-    if decision.state == "failed":
-        transitions.finalized(job_id, attempt, {"error": message}, actor=actor)
-    else:
-        transitions.put_back_job(job_id, attempt, decision.delay_s, message, actor=actor)
+    settings = context.settings
+    # If this cannot be written either, the lease lapses.
+    with suppress(DatabaseUnavailable):
+        if isinstance(error, (DatabaseUnavailable, StorageUnavailable)):
+            decision = retries.bear(error.reason, attempt, seconds_since(job.finished_at), settings)
+        else:
+            decision = retries.decide(Reason.ERROR, attempt, settings)
+        actor = settings.worker_name
+        if decision.state == "failed":
+            transitions.finalized(job.id, attempt, {"error": error.message}, actor=actor)
+            return
+        transitions.put_back_job(
+            *(job.id, attempt, decision.delay_s, error.message),
+            actor=actor,
+            forgiven=decision.forgiven,
+        )

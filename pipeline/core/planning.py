@@ -13,10 +13,11 @@ from pipeline.core.dispatch import dispatch
 from pipeline.core.heartbeat import STOPS, Heartbeat
 from pipeline.core.kinds import get_kind
 from pipeline.core.transitions import NewTask
-from pipeline.errors import DatabaseUnavailable, QuaylineError, Transient
+from pipeline.errors import DatabaseUnavailable, QuaylineError, StorageUnavailable, Transient
 from pipeline.failpoints import Point
 from pipeline.states import JobState, Reason
 from pipeline.store.database import execute, transaction
+from pipeline.store.models import JobRow, seconds_since
 
 log = logging.getLogger(__name__)
 
@@ -95,13 +96,13 @@ def run_plan(job_id: uuid.UUID, context: Context) -> None:
         except Stopped:
             _stopped(job_id, beat, context)
         except Transient as error:
-            _again(job_id, attempt, error, context)
+            _again(job, attempt, error, context)
         except QuaylineError as error:
             _failed(job_id, error.reason, error.message, context)
         except Exception:
             log.exception("A plan failed")
             text = "Planning failed unexpectedly; the log has the traceback."
-            _again(job_id, attempt, Transient(text), context)
+            _again(job, attempt, Transient(text), context)
         else:
             ended = transitions.planned(
                 job_id, attempt, stage="working", actor=settings.worker_name
@@ -117,19 +118,21 @@ def _stopped(job_id: uuid.UUID, beat: Heartbeat, context: Context) -> None:
         jobs.stop(job_id, beat.reason, actor=context.settings.worker_name)
 
 
-def _again(job_id: uuid.UUID, attempt: int, error: QuaylineError, context: Context) -> None:
-    if isinstance(error, DatabaseUnavailable):
-        # Not the job's fault. If this cannot be written either, the lease lapses.
-        told = (job_id, attempt, context.settings.backoff_s, error.message)
-        with suppress(DatabaseUnavailable):
-            transitions.put_back_job(*told, actor=context.settings.worker_name, forgiven=True)
-        return
-    decision = retries.decide(error.reason, attempt, context.settings)
-    if decision.state == "failed":
-        _failed(job_id, error.reason, error.message, context)
-    else:
+def _again(job: JobRow, attempt: int, error: QuaylineError, context: Context) -> None:
+    settings = context.settings
+    # If this cannot be written either, the lease lapses.
+    with suppress(DatabaseUnavailable):
+        if isinstance(error, (DatabaseUnavailable, StorageUnavailable)):
+            decision = retries.bear(error.reason, attempt, seconds_since(job.started_at), settings)
+        else:
+            decision = retries.decide(error.reason, attempt, settings)
+        if decision.state == "failed":
+            _failed(job.id, error.reason, error.message, context)
+            return
         transitions.put_back_job(
-            job_id, attempt, decision.delay_s, error.message, actor=context.settings.worker_name
+            *(job.id, attempt, decision.delay_s, error.message),
+            actor=settings.worker_name,
+            forgiven=decision.forgiven,
         )
 
 

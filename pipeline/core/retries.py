@@ -21,12 +21,20 @@ RETRYABLE = frozenset(
 LOST_GRACE = 2
 
 
+#: An outage is borne for so many of the longest pauses: one hour by default.
+OUTAGE_PAUSES = 6
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What follows a bad end: ``pending`` after ``delay_s``, or ``failed``."""
+    """What follows a bad end: ``pending`` after ``delay_s``, or ``failed``.
+
+    ``forgiven``: the run is not counted.
+    """
 
     state: TaskState
     delay_s: float = 0.0
+    forgiven: bool = False
 
 
 def decide(
@@ -40,6 +48,24 @@ def decide(
     allowed = settings.max_attempts + (LOST_GRACE if reason is Reason.WORKER_LOST else 0)
     if reason not in RETRYABLE or strikes >= allowed:
         return Decision(TaskState.FAILED)
-    pause = min(settings.backoff_max_s, settings.backoff_s * 2 ** (strikes - 1))
+    pause_s = settings.backoff_s * 2 ** (strikes - 1)
+    return Decision(TaskState.PENDING, _spread(pause_s, settings, spread))
+
+
+def bear(
+    reason: Reason, strikes: int, since_s: float, settings: Settings, *, spread: float | None = None
+) -> Decision:
+    """Return what follows a bad end that is not the work's fault: its storage is full or away.
+
+    The work began ``since_s`` ago. Such runs are forgiven for ``OUTAGE_PAUSES`` of the longest
+    pauses, each pause half of what it has lasted; then they count as any other bad end.
+    """
+    if since_s >= OUTAGE_PAUSES * settings.backoff_max_s:
+        return decide(reason, strikes, settings, spread=spread)
+    pause_s = max(settings.backoff_s, since_s / 2)
+    return Decision(TaskState.PENDING, _spread(pause_s, settings, spread), forgiven=True)
+
+
+def _spread(pause_s: float, settings: Settings, spread: float | None) -> float:
     spread = random.random() if spread is None else spread
-    return Decision(TaskState.PENDING, pause * (0.5 + spread / 2))
+    return min(settings.backoff_max_s, pause_s) * (0.5 + spread / 2)

@@ -232,4 +232,5 @@ def _storage_errors(name: str = "") -> Iterator[None]:
     except FileNotFoundError as error:
         raise NotFound(f"The storage has no {name or error.filename}.") from error
     except OSError as error:
-        raise StorageUnavailable(f"The blob storage does not work: {error}.") from error
+        why = (error.strerror or str(error)).rstrip(".")
+        raise StorageUnavailable(f"The blob storage does not work: {why}.") from error

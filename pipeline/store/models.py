@@ -6,7 +6,7 @@ from typing import Any
 
 import peewee
 
-from pipeline.store.database import proxy
+from pipeline.store.database import dialect, execute, proxy, session
 
 
 class UtcField(peewee.Field):
@@ -42,6 +42,14 @@ def as_utc(value: datetime | str | None) -> datetime | None:
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     return None if value is None else value.astimezone(UTC)
+
+
+def seconds_since(moment: datetime | None) -> float:
+    """Return how long ago that was by the database's clock, never less than 0; 0 for None."""
+    with session():
+        [(told,)] = execute(f"SELECT {dialect().now}")
+    now = as_utc(told)
+    return max(0.0, (now - moment).total_seconds()) if now and moment else 0.0
 
 
 class Row(peewee.Model):

@@ -107,7 +107,7 @@ class Fleet:
         return scheduler(self.env, self.logs, module="tests.support.trivial.scheduler", name=name)
 
     def command(self, *arguments: str, exit_code: int = 0) -> str:
-        """Run ``quayline`` on the deployment; return what it printed."""
+        """Run ``quayline`` on the deployment; return what it printed, or what it said in vain."""
         done = subprocess.run(
             [sys.executable, "-m", "pipeline.cli", *arguments],
             env=self.env,
@@ -118,7 +118,7 @@ class Fleet:
             check=False,
         )
         assert done.returncode == exit_code, f"{arguments}: {done.stdout}{done.stderr}"
-        return done.stdout
+        return done.stderr if exit_code else done.stdout
 
     def submit(
         self,

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.retries import LOST_GRACE, RETRYABLE, Decision, decide
+from pipeline.core.retries import (
+    LOST_GRACE,
+    OUTAGE_PAUSES,
+    RETRYABLE,
+    Decision,
+    bear,
+    decide,
+)
 from pipeline.settings import Settings
 from pipeline.states import Reason, TaskState
 
@@ -63,3 +70,25 @@ def test_a_lost_worker_is_forgiven_some_runs_more() -> None:
 
 def test_one_attempt_means_no_retry() -> None:
     assert decide(Reason.ERROR, 1, Settings(max_attempts=1)) == FAILED
+
+
+OUTAGE_S = OUTAGE_PAUSES * SETTINGS.backoff_max_s
+
+
+@pytest.mark.parametrize(
+    ("since_s", "pause_s"), [(0.0, 4.0), (8.0, 4.0), (20.0, 10.0), (50.0, 20.0), (119.0, 20.0)]
+)
+def test_an_outage_is_borne_with_pauses_that_grow_with_it(since_s: float, pause_s: float) -> None:
+    told = bear(Reason.STORAGE, 1, since_s, SETTINGS, spread=1.0)
+    assert told == Decision(TaskState.PENDING, pause_s, forgiven=True)
+
+
+def test_an_outage_has_an_end() -> None:
+    for strikes in range(1, SETTINGS.max_attempts):
+        told = bear(Reason.STORAGE, strikes, OUTAGE_S, SETTINGS)
+        assert (told.state, told.forgiven) == (TaskState.PENDING, False)
+    assert bear(Reason.STORAGE, SETTINGS.max_attempts, OUTAGE_S, SETTINGS) == FAILED
+
+
+def test_by_default_an_outage_of_an_hour_is_borne() -> None:
+    assert OUTAGE_PAUSES * Settings().backoff_max_s == 3600
