@@ -15,6 +15,7 @@ import dramatiq
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware, SkipMessage, TimeLimit
 
+from pipeline import logs
 from pipeline.messages import FORM, defect
 from pipeline.rabbit import AWAY, QuaylineRabbit
 from pipeline.settings import Settings, get_settings
@@ -29,6 +30,11 @@ MINUTE_MS = 60_000
 class Gatekeeper(Middleware):
     """Takes no message of another form, and tells running work when its worker is to stop."""
 
+    def after_process_boot(self, broker: dramatiq.Broker) -> None:
+        """A process of the ``dramatiq`` command logs in our form, Dramatiq's lines too."""
+        settings = get_settings()
+        logs.configure(settings.log_level, settings.log_format)
+
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Note it."""
         _stopping.set()
@@ -40,11 +46,31 @@ class Gatekeeper(Middleware):
     def before_process_message(
         self, broker: dramatiq.Broker, message: dramatiq.MessageProxy
     ) -> None:
-        """Dead-letter what another version wrote in a form that this one does not know."""
+        """Dead-letter what another version wrote in a form that this one does not know.
+
+        Whatever is logged until the message is done says which one, and whose.
+        """
+        job_id = {"job_id": str(message.args[0])} if message.args else {}
+        logs.begin(**job_id, actor=message.actor_name, message_id=message.message_id)
         if defect(message, message.queue_name):
             log.error("A message has another form", extra={"message_options": message.options})
             message.fail()
             raise SkipMessage
+
+    def after_process_message(
+        self,
+        broker: dramatiq.Broker,
+        message: dramatiq.MessageProxy,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        """The message is done."""
+        logs.begin()
+
+    def after_skip_message(self, broker: dramatiq.Broker, message: dramatiq.MessageProxy) -> None:
+        """So is one that was not taken."""
+        logs.begin()
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Begin anew."""

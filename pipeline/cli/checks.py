@@ -1,5 +1,7 @@
 """What ``doctor`` looks at: each check is one short look, and says how to mend."""
 
+import difflib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -42,6 +44,7 @@ class Check:
 def checks(settings: Settings) -> Iterator[Check]:
     """Yield the findings; none of the checks changes anything."""
     for name, look in (
+        ("settings", _variables),
         ("database", _database),
         ("storage", _storage),
         ("broker", _broker),
@@ -58,6 +61,19 @@ def _guarded(
         yield from look(settings)
     except (QuaylineError, OSError) as error:
         yield Check(name, Mark.BAD, str(error))
+
+
+def _variables(settings: Settings) -> Iterator[Check]:
+    """A misspelt variable is one that nobody reads."""
+    known = [f"QUAYLINE_{name.upper()}" for name in type(settings).model_fields]
+    for name in sorted(os.environ):
+        if name.startswith("QUAYLINE_TEST_"):  # Where the project's own tests find servers.
+            continue
+        if name.startswith("QUAYLINE_") and name.upper() not in known:
+            meant = difflib.get_close_matches(name.upper(), known, n=1)
+            text = f"{name} is no setting of Quayline and has no effect."
+            text += f" Is {meant[0]} meant?" if meant else " `quayline settings` lists them."
+            yield Check("settings", Mark.POOR, text)
 
 
 def _database(settings: Settings) -> Iterator[Check]:

@@ -48,6 +48,19 @@ app.command(
 )(service.worker)
 
 
+#: ``quayline job show`` is ``quayline show``: the same commands, for who looks for them there.
+job = typer.Typer(no_args_is_help=True, help="The commands on jobs, as `job list`, `job show`, …")
+for name, command in (
+    ("list", jobs.list_jobs),
+    ("show", jobs.show),
+    ("wait", jobs.wait),
+    ("cancel", jobs.cancel),
+    ("retry", jobs.retry),
+    ("report", jobs.report),
+):
+    job.command(name)(command)
+
+app.add_typer(job, name="job", rich_help_panel=JOBS)
 app.add_typer(repair.dead_letters, name="dead-letters", rich_help_panel=SERVICE)
 
 

@@ -1,5 +1,6 @@
 """Commands that serve: ``run`` (all in one process), ``worker`` (supervised), ``sweep`` (once)."""
 
+import logging
 from typing import Annotated
 
 import typer
@@ -64,6 +65,7 @@ def worker(
 
     Further arguments go to dramatiq. SIGTERM lets running batches end; a second one does not.
     """
+    from pipeline import logs
     from pipeline.cli.clients import threads_of
     from pipeline.cli.supervisor import Supervisor, command
     from pipeline.settings import get_settings
@@ -73,8 +75,10 @@ def worker(
         raise Refused(
             "A worker needs QUAYLINE_BROKER_URL (amqp://…); without a broker use `quayline run`."
         )
+    logs.configure(settings.log_level, settings.log_format)
+    tell = logging.getLogger("pipeline.worker").warning
     count = threads_of(processes if processes is not None else 0) or 1
-    supervisor = Supervisor(command(count, threads, context.args), grace_s=grace, tell=note)
+    supervisor = Supervisor(command(count, threads, context.args), grace_s=grace, tell=tell)
     raise typer.Exit(supervisor.run())
 
 

@@ -38,7 +38,7 @@ def command(processes: int, threads: int, extra: Sequence[str] = ()) -> list[str
     """Return the command line of the master."""
     told = ["--processes", str(processes), "--threads", str(threads)]
     told += ["--worker-fork-timeout", str(BOOT_MS), *extra]
-    return [sys.executable, "-m", "dramatiq", "actors", *told]
+    return [sys.executable, "-m", "pipeline.cli.master", "actors", *told]
 
 
 class Supervisor:

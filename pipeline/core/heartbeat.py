@@ -1,5 +1,6 @@
 """Keeps leases alive while work goes on, and hears when it should stop."""
 
+import contextvars
 import logging
 import threading
 import uuid
@@ -43,7 +44,11 @@ class Heartbeat:
         self._renew_every_s = lease_s / 3
         self._ended = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        # Its lines are about the same job and tasks as those of the thread that starts it.
+        surroundings = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=surroundings.run, args=(self._run,), name="heartbeat", daemon=True
+        )
 
     def stopped(self) -> bool:
         """Tell whether the work should end now."""

@@ -32,6 +32,10 @@ FLUSH_EVERY_S = 0.5
 STATES = {Reason.TIME_LIMIT: TaskState.TIMED_OUT, Reason.DEADLINE: TaskState.TIMED_OUT}
 
 
+#: Bad ends that whoever runs the workers wants to know of; the others are the users'.
+OPERATORS = retries.RETRYABLE | {Reason.OUT_OF_MEMORY, Reason.TIME_LIMIT}
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a kind says that one task ended: no reason means well.
@@ -138,6 +142,11 @@ class Ledger:
         if reason is None:
             key = ending.result.key if ending.result else ending.result_key
             return Outcome(claim.id, claim.attempt, TaskState.SUCCEEDED, None, ending.message, key)
+        log.log(
+            logging.WARNING if reason in OPERATORS else logging.DEBUG,
+            "A task's run ended badly",
+            extra={"task_id": str(claim.id), "reason": reason, "told": ending.message},
+        )
         if reason in STATES:
             return Outcome(claim.id, claim.attempt, STATES[reason], reason, ending.message)
         decision = retries.decide(reason, claim.strikes + 1, self._context.settings)
@@ -171,7 +180,7 @@ def run_batch(job_id: uuid.UUID, task_ids: Sequence[str], context: Context) -> N
         return
     if claims:
         failpoints.reach(Point.CLAIMED)
-        with logs.bind(job_id=str(job_id)):
+        with logs.bind(job_id=str(job_id), task_ids=[str(claim.id) for claim in claims]):
             _work(job, claims, context)
     dispatch(job.kind, context)
 

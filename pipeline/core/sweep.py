@@ -99,6 +99,8 @@ def _recover_tasks(context: Context) -> int:
         )
         by_job.setdefault(as_uuid(job_id), []).append(outcome)
     for job_id, outcomes in by_job.items():
+        lost = [str(outcome.task_id) for outcome in outcomes]
+        log.warning("A worker was lost", extra={"job_id": str(job_id), "task_ids": lost})
         ended = transitions.close_tasks(job_id, outcomes, actor="sweep", lapsed_only=True)
         failpoints.reach(Point.RECOVERED)
         if ended:
