@@ -59,7 +59,7 @@ def send(signum):
 
 def test_the_command_is_dramatiq_on_our_actors():
     assert command(2, 4, ["--queues", "x"])[1:] == (
-        "-m dramatiq actors --processes 2 --threads 4 --worker-fork-timeout 5000 --queues x".split()
+        "-m pipeline.cli.master actors --processes 2 --threads 4 --worker-fork-timeout 5000 --queues x".split()
     )
 
 
