@@ -58,9 +58,8 @@ def send(signum):
 
 
 def test_the_command_is_dramatiq_on_our_actors():
-    assert command(2, 4, ["--queues", "x"])[1:] == (
-        "-m pipeline.cli.master actors --processes 2 --threads 4 --worker-fork-timeout 5000 --queues x".split()
-    )
+    told = "actors --processes 2 --threads 4 --worker-fork-timeout 5000 --queues x"
+    assert command(2, 4, ["--queues", "x"])[1:] == ["-m", "pipeline.cli.master", *told.split()]
 
 
 def test_a_master_that_ends_unasked_is_started_again_without_leftovers(said, pids, tmp_path):
