@@ -67,21 +67,23 @@ class Watch:
         tick = self._after_s / 4
         fine_until = 0.0
         while not self._closed.wait(tick):
-            began = time.monotonic() - self._after_s
-            late = {me: held for me, held in self._open.copy().items() if held[0] <= began}
-            if not late or time.monotonic() < fine_until:
+            now = time.monotonic()
+            if now < fine_until or not self._begun_before(now - self._after_s):
                 continue
+            # Who began before the question and waits when it was left open waits in vain, too.
             if self._answers(self._after_s):
                 fine_until = time.monotonic() + self._after_s
             else:
-                self._cut(late)
+                self._cut(now)
 
-    def _cut(self, late: dict[int, tuple[float, Any]]) -> None:
+    def _begun_before(self, moment: float) -> list[tuple[float, Any]]:
+        return [held for held in self._open.copy().values() if held[0] <= moment]
+
+    def _cut(self, moment: float) -> None:
         with self._lock:
-            for me, held in late.items():
-                if self._open.get(me) is held:
-                    with suppress(Exception):
-                        _shut(held[1].fileno())
+            for _, connection in self._begun_before(moment):
+                with suppress(Exception):
+                    _shut(connection.fileno())
 
 
 def _shut(descriptor: int) -> None:
