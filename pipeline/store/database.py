@@ -25,6 +25,10 @@ _url = ""
 #: What a database that is away, restarting or out of connections raises.
 AWAY = (peewee.OperationalError, peewee.InterfaceError, MaxConnectionsExceeded)
 
+#: PostgreSQL plans each statement for the tables as they are: it would keep a plan that it made for
+#: empty ones until somebody analyzes them, and read all of a table that has grown since.
+_PLANS = "-c plan_cache_mode=force_custom_plan"
+
 _SQLITE_NOW = "strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now')"
 
 
@@ -160,7 +164,7 @@ def _patience(timeout_s: float) -> dict[str, Any]:
         # A database made without an encoding (SQL_ASCII) would hand out bytes.
         "client_encoding": "UTF8",
         "connect_timeout": max(2, int(timeout_s)),
-        "options": f"-c idle_in_transaction_session_timeout={idle_ms}",
+        "options": f"-c idle_in_transaction_session_timeout={idle_ms} {_PLANS}",
         "keepalives_idle": 30,
         "keepalives_interval": 10,
         "keepalives_count": 3,

@@ -43,11 +43,13 @@ def known(keys: Iterable[str]) -> set[str]:
     wanted = sorted(set(keys))
     if not wanted:
         return set()
-    text = "json_array_elements_text(%s::json)" if dialect().postgres else "json_each(%s)"
     with session():
-        rows = execute(
-            f"SELECT key FROM results WHERE key IN (SELECT value FROM {text})", as_json(wanted)
-        )
+        # Not from a JSON array, as elsewhere: PostgreSQL joins that with the whole table.
+        if dialect().postgres:
+            rows = execute("SELECT key FROM results WHERE key = ANY(%s)", wanted)
+        else:
+            among = "SELECT value FROM json_each(%s)"
+            rows = execute(f"SELECT key FROM results WHERE key IN ({among})", as_json(wanted))
     return {row[0] for row in rows}
 
 
