@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 ARGS ?=
 # One benchmark alone: make bench BENCH=rollup (rollup, cold, warm, first, rss, load, fair)
 BENCH ?=
+# How long a soak lasts: make soak MINUTES=3
+MINUTES ?= 30
 
 # pip keeps its cache where PIP_CACHE_DIR says, so a CI can carry it from run to run.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -86,6 +88,11 @@ bench: services ## Measure our path against `sqlfluff lint`; tables go to build/
 chaos: services ## The long form of the fault tests (CI runs the short one): a line of figures each
 	@. build/services.env && $(BIN)/python -m pytest -m chaos --long --junitxml=build/chaos.xml \
 	    tests/chaos $(ARGS)
+
+.PHONY: soak
+soak: services ## Mixed jobs and a kill every 20 s for MINUTES=30; a recount, and what grew (build/soak)
+	@. build/services.env && $(BIN)/python -m tests.chaos.soak --minutes $(MINUTES) \
+	    --out build/soak $(ARGS)
 
 .PHONY: clean
 clean: ## Remove .venv, build/ and every cache

@@ -112,6 +112,7 @@ class Sampler:
         self._watched = watched
         self._also = also
         self._every_s = every_s
+        self._error: Exception | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._began = time.monotonic()
@@ -147,10 +148,15 @@ class Sampler:
         """End."""
         self._ended.set()
         self._thread.join()
+        if self._error is not None and error is None:
+            raise self._error
 
     def _run(self) -> None:
-        while not self._ended.wait(self._every_s):
-            self.take()
+        try:
+            while not self._ended.wait(self._every_s):
+                self.take()
+        except Exception as error:  # noqa: BLE001 - raised in the thread that asked for samples
+            self._error = error
 
 
 def memory_detail(series: Mapping[str, Series]) -> dict[str, Any]:

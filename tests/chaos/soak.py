@@ -97,7 +97,6 @@ def settings(folder: Path, database_url: str, broker_url: str) -> Settings:
         batch_tasks=25,
         lint_time_limit_s=4.0,
         lint_memory_limit_bytes=512 * 1024 * 1024,
-        log_level="warning",
     )
 
 
