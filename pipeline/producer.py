@@ -33,6 +33,7 @@ from pipeline.kinds.sql_lint.source import Source, as_stream
 from pipeline.kinds.sql_lint.spec import LintParameters
 from pipeline.settings import Settings, get_settings
 from pipeline.states import TERMINAL_JOB
+from pipeline.store.room import check_room
 
 __all__ = ["Client", "Job", "Progress"]
 
@@ -162,6 +163,11 @@ class Client:
         from dataclasses import asdict
 
         return asdict(sweep(self._context))
+
+    def check_room(self) -> None:
+        """Raise ``StorageUnavailable`` when the embedded service's disk is full or read-only."""
+        if self.settings.embedded:
+            check_room(self.settings.folders)
 
     def close(self) -> None:
         """End the worker threads, if any, and every connection."""

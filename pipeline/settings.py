@@ -109,6 +109,16 @@ class Settings(BaseSettings):
         return self.storage_url or str(self.state_dir / "blobs")
 
     @property
+    def folders(self) -> list[Path]:
+        """The folders of this machine that rows and blobs lie in."""
+        found = []
+        if self.database.startswith("sqlite:///"):
+            found.append(Path(self.database.removeprefix("sqlite:///")).expanduser().parent)
+        if "://" not in self.storage:
+            found.append(Path(self.storage).expanduser())
+        return found
+
+    @property
     def batches_in_flight(self) -> int | None:
         """How many batches of one kind may be sent and not closed; None: it follows the workers."""
         return self.window or (self.threads + 1 if self.embedded else None)

@@ -1,6 +1,7 @@
 """Follows a job to its end, or to its clean cancel."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.cli.display import Display
@@ -32,15 +33,25 @@ class Followed(Protocol):
 
 
 class Follower:
-    """Watches one job; ``embedded`` says that this process does the work."""
+    """Watches one job; ``embedded`` says that this process does the work.
+
+    Then ``check_room`` is asked when nothing moves; it raises when there is no room to work.
+    """
 
     def __init__(
-        self, job: Followed, display: Display, interrupts: Interrupts, *, embedded: bool
+        self,
+        job: Followed,
+        display: Display,
+        interrupts: Interrupts,
+        *,
+        embedded: bool,
+        check_room: Callable[[], None] = lambda: None,
     ) -> None:
         self._job = job
         self._display = display
         self._interrupts = interrupts
         self._embedded = embedded
+        self._check_room = check_room
         self._seen: tuple[object, ...] = ()
         self._moved_at = time.monotonic()
         self._told_idle = embedded
@@ -55,7 +66,7 @@ class Follower:
             self._display.show(progress)
             if progress.finalized:
                 return progress
-            self._tell_idle(progress)
+            self._look_after(progress)
             if deadline is not None and time.monotonic() >= deadline:
                 raise WaitTimeout(f"The job is still {progress.state} after {timeout_s:g} s.")
             self._interrupts.wait(POLL_S)
@@ -76,13 +87,18 @@ class Follower:
                 if self._interrupts.signum is not None:
                     raise Interrupted(self._interrupts.signum) from None
 
-    def _tell_idle(self, progress: "Progress") -> None:
+    def _look_after(self, progress: "Progress") -> None:
+        """Tell once that nothing moves; end the waiting where nothing can."""
         seen = (progress.state, progress.stage, progress.done, progress.total)
         if seen != self._seen:
             self._seen, self._moved_at = seen, time.monotonic()
-        elif not self._told_idle and time.monotonic() - self._moved_at >= IDLE_S:
+            return
+        idle_s = time.monotonic() - self._moved_at
+        if not self._told_idle and idle_s >= IDLE_S:
             self._told_idle = True
             self._display.say(NO_WORKER if progress.state == "pending" else STUCK)
+        if self._embedded and idle_s >= AWAY_S:
+            self._check_room()
 
 
 def cancel_cleanly(jobs: "list[Job]", display: Display) -> bool:

@@ -127,7 +127,11 @@ def wait_for(
         client.start()
         display = display_for(title, quiet=quiet)
         try:
-            Follower(job, display, interrupts, embedded=client.settings.embedded).to_end(timeout_s)
+            Follower(
+                *(job, display, interrupts),
+                embedded=client.settings.embedded,
+                check_room=client.check_room,
+            ).to_end(timeout_s)
         except Interrupted:
             note(f"The job was not cancelled; `quayline cancel {job.id}` does that.")
             raise

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pipeline.cli.asking import JobAsk, LintAsk, SubmitAsk, taking
-from pipeline.cli.faults import note
+from pipeline.cli.exits import UNABLE
+from pipeline.cli.faults import note, say
 from pipeline.cli.interrupts import Interrupted, Interrupts, leave_at_once
+from pipeline.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from pipeline.cli.outputs import Output
@@ -152,8 +154,15 @@ class LintRun:
         display = display_for(name, quiet=self._asked.quiet)
         try:
             Follower(
-                job, display, self._interrupts, embedded=self._client.settings.embedded
+                *(job, display, self._interrupts),
+                embedded=self._client.settings.embedded,
+                check_room=self._client.check_room,
             ).to_end()
+        except StorageUnavailable as error:
+            display.close()
+            say(f"{error.message} Make room, then `quayline wait {job.id}` goes on with it.")
+            # Threads that try to write would hold up a gentle end, and write nothing.
+            leave_at_once(UNABLE)
         finally:
             display.close()
         if len(self._jobs) > 1 and any(output.path is None for output in outputs):

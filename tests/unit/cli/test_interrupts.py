@@ -10,7 +10,7 @@ import pytest
 from pipeline.cli import following
 from pipeline.cli.following import Follower
 from pipeline.cli.interrupts import Interrupted, Interrupts
-from pipeline.errors import DatabaseUnavailable, WaitTimeout
+from pipeline.errors import DatabaseUnavailable, StorageUnavailable, WaitTimeout
 from pipeline.producer import Client
 from tests.support.waiting import eventually
 from tests.unit.cli.test_display import progress
@@ -137,6 +137,20 @@ def test_silence_is_not_told_where_this_process_works(hurried):
     with pytest.raises(WaitTimeout):
         Follower(Scripted(OPEN), told, Interrupts(), embedded=True).to_end(0.2)
     assert told.said == []
+
+
+def test_no_room_to_work_ends_the_waiting_where_this_process_works(hurried):
+    def check_room():
+        raise StorageUnavailable("Full.")
+
+    embedded = Follower(Scripted(OPEN), Told(), Interrupts(), embedded=True, check_room=check_room)
+    with pytest.raises(StorageUnavailable):
+        embedded.to_end(5)
+    elsewhere = Follower(
+        Scripted(OPEN), Told(), Interrupts(), embedded=False, check_room=check_room
+    )
+    with pytest.raises(WaitTimeout):
+        elsewhere.to_end(0.2)
 
 
 def test_a_database_that_comes_back_is_waited_for(hurried, monkeypatch):
