@@ -302,7 +302,8 @@ def put_back_job(
     sql = dialect()
     with transaction():
         rows = execute(
-            "UPDATE jobs SET worker = NULL, lease_until = NULL, hinted_at = NULL, message = %s,"
+            "UPDATE jobs SET worker = NULL, lease_until = NULL, hinted_at = NULL,"
+            " message = CASE WHEN finished_at IS NULL THEN %s ELSE message END,"
             f" attempt = attempt - %s, not_before = {sql.later('%s')} WHERE id = %s"
             " AND attempt = %s AND lease_until IS NOT NULL RETURNING state",
             *(message, int(forgiven), delay_s, job_id.hex, attempt),

@@ -192,7 +192,8 @@ def session() -> Iterator[None]:
                 if outermost and not database.is_closed():
                     _give_back(database)
     except AWAY as error:
-        raise DatabaseUnavailable(f"The database does not answer: {_first_line(error)}") from error
+        told = _first_line(_cause(error))
+        raise DatabaseUnavailable(f"The database does not answer: {told}") from error
 
 
 def _watched(database: Any) -> AbstractContextManager[None]:
@@ -206,7 +207,15 @@ def _give_back(database: Any) -> None:
         database.manual_close()
 
 
-def _first_line(error: Exception) -> str:
+def _cause(error: BaseException) -> BaseException:
+    """Return what went wrong first: SQLite rolls back by itself on a full disk, and Peewee's own
+    rollback then fails and hides it."""
+    while isinstance(error.__context__, AWAY):
+        error = error.__context__
+    return error
+
+
+def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
