@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,12 +15,13 @@ import pytest
 from pipeline import Client
 from pipeline.errors import StorageUnavailable
 from pipeline.producer import Job
+from pipeline.settings import Settings
 from tests.chaos.conftest import Form, told
 from tests.support.disk import MIB, Disk, small_disk
 from tests.support.faults import Fleet
 from tests.support.recount import Wanted
 from tests.support.waiting import eventually
-from tests.support.workers import running
+from tests.support.workers import ROOT, environment, running
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 
@@ -161,3 +165,61 @@ def test_storage_that_stays_full_ends_the_job_with_the_reason(
     assert (row["state"], row["reason"]) == ("failed", "storage")
     assert row["message"].startswith("The blob storage does not work: No space left")
     assert row["result"] == {"error": row["message"]}
+
+
+class Embedded:
+    """``quayline`` on its embedded default, all of whose state lies on the disk."""
+
+    def __init__(self, disk: Disk, folder: Path) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._env = environment(Settings(state_dir=disk.folder / "state"))
+        self._source = folder / "source"
+        self._source.mkdir()
+        for number in range(30):
+            text = f"SELECT a,  b{number} FROM c\n" * 100
+            (self._source / f"{number}.sql").write_text(text)
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command inside the disk's namespace."""
+        return subprocess.run(
+            [*self._disk.enter, sys.executable, "-m", "pipeline.cli", *arguments],
+            env=self._env,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    def lint(self) -> subprocess.CompletedProcess[str]:
+        """Lint the files; no violation counts."""
+        report = str(self._folder / "report.json")
+        more = ("--fail-on", "none", "--format", "json", "-o", report)
+        return self("lint", str(self._source), "--dialect", "ansi", "--no-cache", *more)
+
+
+#: So much is free when `quayline lint` begins, in KiB: it fails at another step with each. The
+#: higher ones fail in mid-job, which is noticed after a minute in which nothing moved.
+FREE_KIB = (0, 16, 64, 150, 300), (0, 16, 32, 64, 100, 150, 200, 300, 400, 600, 900)
+
+
+def test_quayline_lint_on_a_full_disk_says_so(disk: Disk, tmp_path: Path, form: Form) -> None:
+    quayline = Embedded(disk, tmp_path)
+    went_on = 0
+    for free_kib in form.of(*FREE_KIB):
+        disk.fill(but_bytes=free_kib * 1024)
+        done = quayline.lint()
+        said = done.stderr.splitlines()[-1]
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+        assert re.fullmatch(r"Error: .*(full|No space left on device|disk I/O error)\b.*", said)
+        disk.make_room()
+        if told_id := re.search(r"`quayline wait ([0-9a-f-]+)`", said):
+            went_on += 1
+            waited = quayline("wait", told_id[1])
+            assert waited.returncode == 0, waited.stderr
+    assert quayline.lint().returncode == 0
+    spool = disk.path / "state" / "blobs" / "spool"
+    assert list(spool.iterdir()) == []
+    if form.is_long:
+        assert went_on

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,12 +18,20 @@ NAMESPACES = (("--mount",), ("--user", "--map-root-user", "--mount"))
 class Disk:
     """A tmpfs in a mount namespace that a shell of ours holds: it is gone with that shell.
 
-    Others reach it at ``path``, through /proc.
+    Others reach it at ``path``, through /proc; a process begun by ``enter`` has it at ``folder``.
     """
 
-    def __init__(self, shell: subprocess.Popen[str], folder: Path, size_bytes: int) -> None:
+    def __init__(
+        self,
+        shell: subprocess.Popen[str],
+        namespace: Sequence[str],
+        folder: Path,
+        size_bytes: int,
+    ) -> None:
         self._shell = shell
-        self._folder = folder
+        self.folder = folder
+        self.enter = ["nsenter", f"--target={shell.pid}", "--preserve-credentials"]
+        self.enter += [option for option in namespace if option in ("--user", "--mount")]
         self.path = Path(f"/proc/{shell.pid}/root{folder}")
         self.works = self._do(f"mount -t tmpfs -o size={size_bytes},mode=0777 tmpfs {folder}")
 
@@ -39,11 +47,11 @@ class Disk:
 
     def read_only(self) -> None:
         """Let nobody write; the storage's files can be read."""
-        assert self._do(f"mount -o remount,bind,ro {self._folder}")
+        assert self._do(f"mount -o remount,bind,ro {self.folder}")
 
     def writable(self) -> None:
         """Let everybody write again."""
-        assert self._do(f"mount -o remount,bind,rw {self._folder}")
+        assert self._do(f"mount -o remount,bind,rw {self.folder}")
 
     def _do(self, command: str) -> bool:
         assert self._shell.stdin
@@ -71,7 +79,7 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[Disk]:
         )
         reaper.started(shell.pid)
         try:
-            disk = Disk(shell, folder, size_bytes)
+            disk = Disk(shell, namespace, folder, size_bytes)
             if disk.works:
                 yield disk
                 return
