@@ -7,7 +7,7 @@ import socket
 import sys
 from typing import Any
 
-from pipeline.adapters.sqlfluff import confinement, frames, landlock
+from pipeline.adapters.sqlfluff import confinement, frames, landlock, seccomp
 from pipeline.adapters.sqlfluff.linting import Engine, failure
 from pipeline.states import Reason
 
@@ -43,6 +43,7 @@ def _settle(
     landlock.keep_only(folders)
     confinement.limit_resources(address_space_bytes)
     confinement.die_with_parent(zygote_pid)
+    seccomp.lint_only()
 
 
 def _serve_one(connection: socket.socket, engine: Engine) -> None:

@@ -49,11 +49,15 @@ def forbid_new_rights() -> None:
 
 
 def limit_resources(memory_bytes: int) -> None:
-    """No files are written, few opened, and address space ends at ``memory_bytes`` above now's.
+    """No files are written, few opened, no process is started, no message queue is filled, and
+    address space ends at ``memory_bytes`` above now's.
 
     The last is only the second fence: the pool kills on resident memory long before.
     """
     _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_NPROC, 0)
+    _limit(resource.RLIMIT_MEMLOCK, 0)
+    _limit(resource.RLIMIT_MSGQUEUE, 0)
     _limit(resource.RLIMIT_NOFILE, 64)
     _limit(resource.RLIMIT_AS, _address_space_bytes() + memory_bytes)
 
@@ -70,7 +74,7 @@ def harmless_user(code: list[str]) -> int | None:
 
 
 def drop_root(user: int | None) -> None:
-    """Root becomes ``user``, holds no capability and starts no process. Others stay who they are.
+    """Root becomes ``user`` and holds no capability. Others stay who they are.
 
     A ``user`` of 0 is root by name only: it owns files, and has no right beyond that.
     """
@@ -82,7 +86,6 @@ def drop_root(user: int | None) -> None:
             os.setgid(user if user == NOBODY else os.getgid())
             os.setuid(user)
     _drop_capabilities()
-    _limit(resource.RLIMIT_NPROC, 0)
 
 
 def _drop_capabilities() -> None:

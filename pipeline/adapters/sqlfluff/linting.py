@@ -60,7 +60,7 @@ class Engine:
         self._book.take()
         text, encoding = decode(data, prepared.config.get("encoding", default="autodetect"))
         lines = inline.scan(text)
-        config, rules = prepared.config, prepared.rules
+        config, rules = prepared.for_one_file(), prepared.rules
         if lines.honoured:
             config, rules = prepared.with_lines(lines.honoured)
         sys.setrecursionlimit(prepared.recursion_limit)

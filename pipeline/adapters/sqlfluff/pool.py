@@ -23,6 +23,8 @@ from pipeline.states import Reason
 GIB = 1024**3
 MAX_FILES_PER_CHILD = 2000
 MAX_WARM_DIALECTS = 8
+# After these SQLFluff was left at any line: what it keeps in memory may be half made.
+UNSETTLING = frozenset({Reason.OUT_OF_MEMORY, Reason.ENGINE_ERROR})
 WAIT_STEP_S = 0.1
 
 
@@ -155,8 +157,11 @@ class LintPool:
         if isinstance(outcome, Ended):
             outcome = self._drop(child, outcome)
             return LintReply(outcome.reason, outcome.message, None, seconds)
-        self._give_back(child, seconds)
         reason = Reason(outcome["reason"]) if outcome["reason"] is not None else None
+        if reason in UNSETTLING:
+            self._drop(child, None)
+        else:
+            self._give_back(child, seconds)
         return LintReply(reason, outcome["message"], outcome["result"], seconds)
 
     def _take_child(self, work: LintWork) -> Child:

@@ -25,6 +25,20 @@ DECIDED_HERE: dict[str, Any] = {
 }
 
 
+#: Keys that load code or read files; no layer brings one here, whatever way it was written.
+_FENCED = (
+    ("core", "library_path"),
+    *(
+        ("templater", "jinja", key)
+        for key in (
+            *("library_path", "loader_search_path"),
+            *("load_macros_from_path", "exclude_macros_from_path"),
+        )
+    ),
+    ("templater", "dbt"),
+)
+
+
 class BadConfig(Exception):
     """Raised with a sentence when SQLFluff would refuse this configuration."""
 
@@ -39,6 +53,11 @@ class Prepared:
     rules: RulePack
     recursion_limit: int
     warnings: tuple[str, ...]
+    lends: bool  # templates get to hold lists or mappings of it, and may change those
+
+    def for_one_file(self) -> FluffConfig:
+        """The configuration for a file without lines of its own; no file changes another's."""
+        return self.untouched.copy() if self.lends else self.config
 
     def with_lines(self, lines: Iterable[str]) -> tuple[FluffConfig, RulePack]:
         """The configuration of a file that holds these (allowed) inline lines."""
@@ -49,6 +68,7 @@ class Prepared:
             # The two steps SQLFluff takes after it has scanned a file's lines.
             config._handle_comma_separated_values()
             config._verify_rust_config()
+            _refuse_fenced(config)
             return config, self.linter.get_rulepack(config=config)
 
 
@@ -105,6 +125,7 @@ class Workshop:
             rules=rules,
             recursion_limit=root.get("recursion_limit") or DEFAULT_RECURSION_LIMIT,
             warnings=tuple(self._book.take()),
+            lends=_lends(config),
         )
 
 
@@ -116,9 +137,23 @@ def _config(layers: list[dict[str, Any]], overrides: dict[str, Any]) -> FluffCon
             values = deepcopy(layer["values"])
             validate_config_dict(values, layer["name"])
             validated.append(values)
-        return FluffConfig(
+        config = FluffConfig(
             configs=nested_combine(*validated),
             overrides=dict(overrides),
             ignore_local_config=True,
             require_dialect=False,
         )
+        _refuse_fenced(config)
+        return config
+
+
+def _refuse_fenced(config: FluffConfig) -> None:
+    """The last look at what SQLFluff will really use, behind every reader and merge."""
+    for path in _FENCED:
+        if config.get_section(path):
+            raise BadConfig(f"The configuration sets {':'.join(path)}, which is not honoured.")
+
+
+def _lends(config: FluffConfig) -> bool:
+    context = config.get_section(("templater", "jinja", "context")) or {}
+    return any(isinstance(value, list | dict) for value in context.values())

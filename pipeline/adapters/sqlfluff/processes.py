@@ -71,6 +71,8 @@ class Child:
 class Zygote:
     """Starts the zygote process and asks it for children. Thread-safe."""
 
+    module = "pipeline.adapters.sqlfluff.zygote"
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -119,7 +121,7 @@ class Zygote:
         return self._process.pid
 
     def _start(self, theirs: socket.socket) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-P", "-m", "pipeline.adapters.sqlfluff.zygote"]
+        command = [sys.executable, "-P", "-m", self.module]
         arguments = [str(theirs.fileno()), str(os.getpid())]
         return subprocess.Popen(
             command + arguments,

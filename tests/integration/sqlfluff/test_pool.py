@@ -177,6 +177,19 @@ def test_child_that_dies_at_rest_is_replaced_unseen():
         pool.close()
 
 
+@pytest.mark.parametrize("sql", ["SELECT {{ 1 / 0 }}\n", "{{ 'a' * 20000000000 }}"])
+def test_child_in_which_sqlfluff_failed_is_not_used_again(sql: str):
+    pool = LintPool(1)
+    try:
+        pool.lint(work(CLEAN))
+        before = pool._idle[0].pid
+        assert pool.lint(work(sql)).reason in (Reason.ENGINE_ERROR, Reason.OUT_OF_MEMORY)
+        assert pool.lint(work(CLEAN)).reason is None
+        assert pool._idle[0].pid != before
+    finally:
+        pool.close()
+
+
 def test_zygote_that_dies_is_started_again_and_the_work_done():
     pool = LintPool(1, time_limit_s=60)
     try:

@@ -1,17 +1,16 @@
-"""Nothing in an archive or a SQL file runs code or reads files; canaries say so."""
+"""What an archive or a SQL file brings to run code or read files is refused, and told."""
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlfluff.core import FluffConfig, Linter
 
-from pipeline.adapters.sqlfluff import ConfigTree, LintPool, LintWork, confinement
+from pipeline.adapters.sqlfluff import ConfigTree, LintWork
 from pipeline.adapters.sqlfluff.linting import Engine
-from tests.integration.sqlfluff.conftest import effective, work
+from pipeline.states import Reason
+from tests.integration.sqlfluff.conftest import work
 
 SECRET = "canary_secret_text"
 SQL = "SELECT {{ canary }}, {{ leak() }}, {% include 'leak.sql' %} FROM t\n"
@@ -135,75 +134,41 @@ def test_inline_lines_cannot_spring_the_trap(trap: Trap, engine: Engine):
 
 
 @pytest.mark.parametrize(
-    "sql",
+    "told",
     [
-        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-        "{{ cycler.__init__.__globals__.os.environ }}",
-        "{{ lipsum.__globals__['os'].popen('touch TRACE') }}",
-        "{{ ref.__func__.__globals__ }} {{ var.__globals__ }} {{ config.__init__ }}",
-        "{{ self._TemplateReference__context }}",
-        "{% include '/etc/passwd' %}",
-        "{% import '/etc/passwd' as x %}",
-        "{% extends '../../etc/passwd' %}",
-        "{{ ('%s' | attr('__class__')) }} {{ 'x' | attr('format') }}",
-        "{{ '{0.__class__.__init__.__globals__}'.format(ref) }}",
+        {"core": {"library_path": "/x"}},
+        {"templater": {"jinja": {"library_path": "/x"}}},
+        {"templater": {"jinja": {"loader_search_path": "/x"}}},
+        {"templater": {"jinja": {"load_macros_from_path": "/x"}}},
+        {"templater": {"dbt": {"project_dir": "/x"}}},
     ],
 )
-@pytest.mark.parametrize("templater", ["jinja", "python"])
-def test_templates_cannot_reach_out(trap: Trap, engine: Engine, sql: str, templater: str):
-    sql = sql.replace("TRACE", str(trap.trace))
-    reply = _lint(engine, work(f"SELECT 1 AS  a -- {sql}\n", effective({"templater": templater})))
-
-    assert trap.is_untouched([reply])
-    told = json.dumps(reply)
-    assert "root:x:" not in told
-    assert os.environ["PATH"] not in told
-
-
-@pytest.fixture(scope="module")
-def settled() -> Iterator[tuple[LintPool, int]]:
-    """A pool and the process id of a child that has linted."""
-    pool = LintPool(1)
-    pool.lint(work("SELECT 1\n"))
-    yield pool, pool._idle[0].pid
-    pool.close()
-
-
-def test_child_inherits_no_settings_and_no_descriptors(
-    settled: tuple[LintPool, int], monkeypatch: pytest.MonkeyPatch
+def test_key_that_slipped_through_the_allow_list_is_refused_at_the_end(
+    trap: Trap, engine: Engine, told: dict[str, Any]
 ):
-    monkeypatch.setenv("QUAYLINE_DATABASE_URL", "postgresql://user:password@host/x")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    pool = LintPool(1)
-    try:
-        pool.lint(work("SELECT 1\n"))
-        process = Path(f"/proc/{pool._idle[0].pid}")
-        environment = (process / "environ").read_bytes()
-        descriptors = {path.name for path in (process / "fd").iterdir()}
-    finally:
-        pool.close()
+    layers = [{"name": ".sqlfluff", "values": told}]
+    document = {"root": layers, "file": layers, "overrides": {"dialect": "ansi"}}
+    reply = _lint(engine, LintWork("x.sql", SQL.encode(), document, str(told)))
 
-    for name in (b"QUAYLINE_", b"AWS_", b"PG", b"password"):
-        assert name not in environment
-    assert descriptors >= {"0", "1", "2"}
-    assert len(descriptors) == 4
+    assert reply["reason"] == Reason.BAD_CONFIG
+    assert "not honoured" in reply["message"]
 
 
-def test_child_has_no_privileges(settled: tuple[LintPool, int]):
-    status = Path(f"/proc/{settled[1]}/status").read_text()
-    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+TOML = b"""
+[tool.sqlfluff.core]
+dialect = "ansi"
+[tool.sqlfluff.templater.jinja.context]
+names = ["a"]
+[tool.sqlfluff.templater.jinja.context.more]
+key = "b"
+"""
 
-    assert fields["NoNewPrivs"] == "1"
-    assert int(fields["CapEff"], 16) == 0
-    if os.geteuid() == 0 and confinement.harmless_user([os.path.dirname(os.__file__)]):
-        assert "0" not in fields["Uid"].split()
 
+def test_template_cannot_change_what_other_files_are_given(engine: Engine):
+    config = ConfigTree({"pyproject.toml": TOML}).effective("x.sql")
+    asking = work("{% for n in names[1:] %}select {{ n }}{% endfor %}{{ more.evil }}\n", config)
+    first = _lint(engine, asking)
+    hostile = "{% do names.append('x') %}{% do more.update({'evil': 'select  2'}) %}SELECT 1\n"
+    assert _lint(engine, work(hostile, config))["reason"] is None
 
-def test_child_may_write_no_file_and_start_no_process(settled: tuple[LintPool, int]):
-    limits = Path(f"/proc/{settled[1]}/limits").read_text()
-    rows = {line[:26].strip(): line[26:].split()[0] for line in limits.splitlines()}
-
-    assert rows["Max file size"] == "0"
-    assert rows["Max core file size"] == "0"
-    assert int(rows["Max open files"]) <= 64
-    assert int(rows["Max address space"]) < 16 * 1024**3
+    assert _lint(engine, asking) == first
