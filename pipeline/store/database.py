@@ -210,9 +210,12 @@ def _give_back(database: Any) -> None:
 def _cause(error: BaseException) -> BaseException:
     """Return what went wrong first: SQLite rolls back by itself on a full disk, and Peewee's own
     rollback then fails and hides it."""
-    while isinstance(error.__context__, AWAY):
-        error = error.__context__
-    return error
+    first, behind = error, error.__context__
+    while behind is not None:
+        if isinstance(behind, AWAY):
+            first = behind
+        behind = behind.__context__
+    return first
 
 
 def _first_line(error: BaseException) -> str:
