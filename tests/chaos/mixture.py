@@ -76,7 +76,7 @@ class Mixture:
             self._to_cancel.remove((at, job_id))
             if jobs.cancel(uuid.UUID(job_id), actor="soak"):
                 promise = self.cancelled[job_id] = self.accepted[job_id]
-                self.accepted[job_id] = replace(promise, is_cancelled=True)
+                self.accepted[job_id] = replace(promise, is_stopped=True)
 
     def trivial(self) -> str:
         """Tasks that do nothing, some of which fail."""

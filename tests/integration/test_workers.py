@@ -5,6 +5,7 @@ import pytest
 from pipeline.core import jobs
 from pipeline.states import JobState, Reason
 from tests.support.faults import Fleet
+from tests.support.recount import Wanted
 from tests.support.waiting import eventually
 from tests.support.workers import running
 
@@ -32,6 +33,7 @@ def test_cancel_ends_a_running_job_within_seconds(fleet: Fleet) -> None:
         job_id = fleet.submit(400, pause_s=0.1)
         eventually(lambda: jobs.get(job_id).done > 5, within_s=20)
         assert jobs.cancel(job_id, actor="ann")
+        fleet.accepted[str(job_id)] = Wanted(400, is_stopped=True)
         found = fleet.settled(within_s=10)
     job = jobs.get(job_id)
     assert (job.state, job.reason) == (JobState.CANCELLED, Reason.CANCELLED)
@@ -43,6 +45,7 @@ def test_cancel_ends_a_running_job_within_seconds(fleet: Fleet) -> None:
 def test_deadline_ends_a_running_job(fleet: Fleet) -> None:
     with running(fleet.worker(processes=2), fleet.scheduler()):
         job_id = fleet.submit(400, pause_s=0.1, deadline_s=4)
+        fleet.accepted[str(job_id)] = Wanted(400, is_stopped=True)
         found = fleet.settled(within_s=20)
     job = jobs.get(job_id)
     assert (job.state, job.reason) == (JobState.TIMED_OUT, Reason.DEADLINE)

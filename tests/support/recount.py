@@ -20,8 +20,8 @@ class Wanted:
 
     tasks: int
     bad: Mapping[int, str] = field(default_factory=dict)
-    #: The job was cancelled: a task may have ended so instead, or never have come to be.
-    is_cancelled: bool = False
+    #: The job was cancelled or ran out of time: a task may have ended so, or never have come to be.
+    is_stopped: bool = False
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ def _count_job(
     found.tasks += total
     found.succeeded += states["succeeded"]
     found.terminal += job["finalized_at"] is not None
-    promised = wanted.tasks if wanted and not wanted.is_cancelled else total
+    promised = wanted.tasks if wanted and not wanted.is_stopped else total
     found.lost += max(0, promised - places)
     found.lost += states["pending"] + states["running"]
     found.miscounted += sum(job[state] != states[state] for state in ENDED)
@@ -113,7 +113,7 @@ def _unexpected(connection: psycopg.Connection[Any], job: dict[str, Any], wanted
         (seq, state, reason)
         for seq, state, reason in rows
         if wanted.bad.get(seq, "succeeded") not in (state, f"{state}/{reason}")
-        and not (wanted.is_cancelled and state == "cancelled")
+        and not (wanted.is_stopped and state in ("cancelled", "timed_out"))
     ]
     if unexpected:
         print(f"unexpected in job {job['id']}: {unexpected[:5]}, wanted {wanted}")
