@@ -104,6 +104,7 @@ def test_plan_whose_commits_are_not_answered_inserts_each_task_once(
         return jobs.get(job_id).state == JobState.SUCCEEDED
 
     eventually(ended, within_s=20)
-    assert cable.cuts >= 3
+    # The claim's and the insert's always; how many more depends on how far each run got.
+    assert cable.cuts >= 2
     found = recount(opened.settings.database, expected={str(job_id): Wanted(40)})
     assert (found.tasks, found.succeeded, found.doubled, found.lost) == (40, 40, 0, 0)
