@@ -13,6 +13,7 @@ import dramatiq
 import pytest
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.common import xq_name
+from pika.exceptions import NackError, UnroutableError
 
 from pipeline import broker
 from pipeline.rabbit import QuaylineConsumer
@@ -90,8 +91,17 @@ def stub_seam(made: StubBroker) -> Seam:
 
 def rabbit_seam(made: dramatiq.Broker, node: Rabbit) -> Seam:
     def publish(queue: str, body: bytes) -> None:
+        # A worker that boots beside us has not made its queue yet, or it has no leader yet.
+        eventually(lambda: taken(queue, body), within_s=10, what="the message is taken")
+
+    def taken(queue: str, body: bytes) -> bool:
         with node.channel() as channel:
-            channel.basic_publish("", queue, body)
+            channel.confirm_delivery()
+            try:
+                channel.basic_publish("", queue, body, mandatory=True)
+            except (NackError, UnroutableError):
+                return False
+        return True
 
     def dead(queue: str) -> int:
         return count(node, xq_name(queue))
