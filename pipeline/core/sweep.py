@@ -6,9 +6,6 @@ Safe to run anywhere, any number of times, at the same time: every step is a com
 import logging
 import uuid
 from dataclasses import asdict, dataclass
-from datetime import timedelta
-
-import peewee
 
 from pipeline import broker, failpoints
 from pipeline.core import finishing, jobs, jumps, retries, transitions
@@ -18,9 +15,8 @@ from pipeline.core.kinds import Kind, get_kind
 from pipeline.core.transitions import Outcome
 from pipeline.errors import Refused
 from pipeline.failpoints import Point
-from pipeline.states import JobState, Reason, TaskState
+from pipeline.states import JobState, Reason
 from pipeline.store.database import as_uuid, dialect, execute, session, transaction
-from pipeline.store.models import JobRow, TaskRow, as_utc
 
 log = logging.getLogger(__name__)
 
@@ -143,27 +139,30 @@ def _forget_lost_hints(context: Context) -> int:
 
 
 def _forget_of_kind(kind: Kind, context: Context) -> int:
-    running = JobRow.select(JobRow.id).where(
-        (JobRow.kind == kind.name) & (JobRow.state == JobState.RUNNING)
+    sql = dialect()
+    # In the words of the index of what is in flight; all of the table would be read without them.
+    in_flight = (
+        "FROM tasks WHERE state IN ('pending', 'running') AND hinted_at IS NOT NULL"
+        " AND job_id IN (SELECT id FROM jobs WHERE kind = %s AND state = 'running')"
     )
     with session():
-        [(now,)] = execute(f"SELECT {dialect().now}")
         # The queue is served in order: what was sent well before a batch that is being worked on
         # cannot be in it any more.
-        newest = (
-            TaskRow.select(peewee.fn.MAX(TaskRow.hinted_at))
-            .where((TaskRow.state == TaskState.RUNNING) & TaskRow.job.in_(running))
-            .scalar()
+        [(now, newest)] = execute(
+            f"SELECT {sql.now}, (SELECT max(hinted_at) {in_flight} AND state = 'running')",
+            kind.name,
         )
-    served_until = as_utc(newest if broker.waiting(kind.work_queue) else now)
+        served_until = newest if broker.waiting(kind.work_queue) else now
     if served_until is None:
         return 0
-    gone = TaskRow.hinted_at < served_until - timedelta(seconds=context.settings.hint_again_s)
     with transaction():
-        return int(
-            TaskRow.update(hinted_at=None, batch=None)
-            .where((TaskRow.state == TaskState.PENDING) & gone & TaskRow.job.in_(running))
-            .execute()
+        return len(
+            execute(
+                "UPDATE tasks SET hinted_at = NULL, batch = NULL WHERE id IN"
+                f" (SELECT id {in_flight} AND hinted_at < {sql.moved('%s', '%s')})"
+                " AND state = 'pending' RETURNING id",
+                *(kind.name, served_until, -context.settings.hint_again_s),
+            )
         )
 
 

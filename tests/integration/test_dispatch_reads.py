@@ -1,4 +1,4 @@
-"""What the dispatcher reads is a matter of the jobs that are open, not of the tasks that wait."""
+"""What dispatch and sweep read is a matter of what is open: neither waiting nor ended tasks count."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 
 from pipeline.core import dispatch as dispatching
+from pipeline.core import sweep as sweeping
+from pipeline.core import transitions
 from pipeline.core.context import Context, close_context, open_context
 from pipeline.settings import Settings
 from pipeline.store.database import execute, session
-from tests.support.factories import planned_job
+from pipeline.store.models import TaskRow
+from tests.support.factories import close, planned_job
 
 JOBS, TASKS, WINDOW = 12, 1500, 4
+#: Batches of 256 tasks are worked off so many times, four at once; the blocks that a look may touch.
+ROUNDS, BLOCKS = 12, 200
 
 
 @pytest.fixture
@@ -25,16 +30,23 @@ def crowded(tmp_path: Path, database: str) -> Iterator[Context]:
     close_context()
 
 
-def test_dispatch_reads_few_tasks_before_statistics_know_of_them(
-    crowded: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[str, tuple[Any, ...]]] = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...]]]:
+    """What dispatch and sweep ask the database."""
+    told: list[tuple[str, tuple[Any, ...]]] = []
 
     def heard(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        asked.append((sql, parameters))
+        told.append((sql, parameters))
         return execute(sql, *parameters)
 
     monkeypatch.setattr(dispatching, "execute", heard)
+    monkeypatch.setattr(sweeping, "execute", heard)
+    return told
+
+
+def test_dispatch_reads_few_tasks_before_statistics_know_of_them(
+    crowded: Context, asked: list[tuple[str, tuple[Any, ...]]]
+) -> None:
     # As if everything sent had been closed: the whole window is free.
     with session():
         execute("UPDATE tasks SET hinted_at = NULL, batch = NULL")
@@ -45,11 +57,57 @@ def test_dispatch_reads_few_tasks_before_statistics_know_of_them(
     assert max(read.values()) <= WINDOW * crowded.settings.batch_tasks, read
 
 
+def test_ended_tasks_cost_dispatch_and_sweep_nothing_before_a_vacuum(
+    crowded: Context, asked: list[tuple[str, tuple[Any, ...]]]
+) -> None:
+    for _ in range(ROUNDS):
+        _work_off(crowded)
+        dispatching.dispatch("trivial", crowded)
+    asked.clear()
+    sweeping.sweep(crowded)
+    dispatching.dispatch("trivial", crowded)
+    told = {sql: _explained(sql, parameters) for sql, parameters in asked if " tasks" in sql}
+    assert len(told) >= 4
+    # What is not walked entry by entry is read whole for ever: nobody marks what is over.
+    ways = {way for root in told.values() for way in _ways(root)}
+    assert ways == {"Index Scan"}
+    blocks = {
+        sql: root["Shared Hit Blocks"] + root["Shared Read Blocks"] for sql, root in told.items()
+    }
+    assert max(blocks.values()) <= BLOCKS, blocks
+
+
+def _work_off(context: Context) -> None:
+    """Claim and close what is in flight."""
+    with session():
+        sent = TaskRow.select(TaskRow.job, TaskRow.id).where(
+            (TaskRow.state == "pending") & TaskRow.hinted_at.is_null(False)
+        )
+        by_job: dict[Any, list[str]] = {}
+        for job_id, task_id in sent.tuples():
+            by_job.setdefault(job_id, []).append(str(task_id))
+    for job_id, ids in by_job.items():
+        close(job_id, transitions.claim_tasks(job_id, ids, worker="worker", lease_s=60))
+
+
+def _explained(sql: str, parameters: tuple[Any, ...]) -> dict[str, Any]:
+    with session():
+        [(plan,)] = execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", *parameters)
+    root: dict[str, Any] = plan[0]["Plan"]
+    return root
+
+
+def _ways(node: dict[str, Any]) -> set[str]:
+    """Return the ways by which the plan comes to rows of tasks."""
+    below = {way for each in node.get("Plans", ()) for way in _ways(each)}
+    if node.get("Relation Name") == "tasks" and node["Node Type"] != "ModifyTable":
+        below.add(node["Node Type"])
+    return below
+
+
 def _tasks_read(sql: str, parameters: tuple[Any, ...]) -> int:
     """Return how many rows of tasks PostgreSQL looked at to answer the statement."""
-    with session():
-        [(plan,)] = execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", *parameters)
-    return _of_node(plan[0]["Plan"])
+    return _of_node(_explained(sql, parameters))
 
 
 def _of_node(node: dict[str, Any]) -> int:
