@@ -1,5 +1,6 @@
 """What dispatch and sweep read is a matter of what is open: neither waiting nor ended tasks count."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from pipeline.core import transitions
 from pipeline.core.context import Context, close_context, open_context
 from pipeline.settings import Settings
 from pipeline.store.database import execute, session
-from pipeline.store.models import TaskRow
 from tests.support.factories import close, planned_job
 
 JOBS, TASKS, WINDOW = 12, 1500, 4
@@ -80,12 +80,12 @@ def test_ended_tasks_cost_dispatch_and_sweep_nothing_before_a_vacuum(
 def _work_off(context: Context) -> None:
     """Claim and close what is in flight."""
     with session():
-        sent = TaskRow.select(TaskRow.job, TaskRow.id).where(
-            (TaskRow.state == "pending") & TaskRow.hinted_at.is_null(False)
+        rows = execute(
+            "SELECT job_id, id FROM tasks WHERE state = 'pending' AND hinted_at IS NOT NULL"
         )
-        by_job: dict[Any, list[str]] = {}
-        for job_id, task_id in sent.tuples():
-            by_job.setdefault(job_id, []).append(str(task_id))
+    by_job: dict[uuid.UUID, list[str]] = {}
+    for job_id, task_id in rows:
+        by_job.setdefault(job_id, []).append(str(task_id))
     for job_id, ids in by_job.items():
         close(job_id, transitions.claim_tasks(job_id, ids, worker="worker", lease_s=60))
 
