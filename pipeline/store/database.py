@@ -26,9 +26,9 @@ _url = ""
 AWAY = (peewee.OperationalError, peewee.InterfaceError, MaxConnectionsExceeded)
 
 #: PostgreSQL plans each statement for the tables as they are: it would keep a plan that it made for
-#: empty ones until somebody analyzes them, and read all of a table that has grown since. And it walks
-#: indexes one entry at a time: that marks the entries of tasks that are no longer in flight, and
-#: their room is used again; a bitmap scan reads them all every time, until a vacuum comes.
+#: empty ones until somebody analyzes them, and read all of a table that has grown since. And it
+#: walks indexes one entry at a time: that marks the entries of tasks that are no longer in flight,
+#: and their room is used again; a bitmap scan reads all, every time, until a vacuum comes.
 _PLANS = "-c plan_cache_mode=force_custom_plan -c enable_bitmapscan=off"
 
 _SQLITE_NOW = "strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now')"

@@ -1,4 +1,4 @@
-"""What dispatch and sweep read is a matter of what is open: neither waiting nor ended tasks count."""
+"""What dispatch and sweep read is a matter of what is open, not of tasks that wait or ended."""
 
 import uuid
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from pipeline.store.database import execute, session
 from tests.support.factories import close, planned_job
 
 JOBS, TASKS, WINDOW = 12, 1500, 4
-#: Batches of 256 tasks are worked off so many times, four at once; the blocks that a look may touch.
+#: So many times four batches of 256 tasks are worked off; the blocks that a look may touch then.
 ROUNDS, BLOCKS = 12, 200
 
 
