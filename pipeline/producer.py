@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Self
 
 from pydantic import ValidationError
 
-from pipeline.core import jobs
+from pipeline.core import jobs, trouble
 from pipeline.core.context import Context, close_context, open_context
 from pipeline.core.embedded import Embedded
 from pipeline.core.jobs import Progress, Submission
@@ -114,6 +114,8 @@ class Client:
         )
         with as_stream(source, name, root, parameters=told, settings=self.settings) as stream:
             blob = self._context.blobs.put(stream.file, limit_bytes=self.settings.max_source_bytes)
+        # The source may have taken hours, and a blob that no row needs goes when it is old.
+        self._baseline(baseline)
         job_id = jobs.submit(
             Submission(
                 kind="sql_lint",
@@ -168,6 +170,10 @@ class Client:
         """Raise ``StorageUnavailable`` when the embedded service's disk is full or read-only."""
         if self.settings.embedded:
             check_room(self.settings.folders)
+
+    def in_trouble(self, within_s: float) -> bool:
+        """Tell whether work of this process could not be written in the last so many seconds."""
+        return trouble.within(within_s)
 
     def close(self) -> None:
         """End the worker threads, if any, and every connection."""

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from pipeline.cli.display import Display
-from pipeline.cli.interrupts import Interrupted, Interrupts
-from pipeline.errors import DatabaseUnavailable, WaitTimeout
+from pipeline.cli.exits import UNABLE
+from pipeline.cli.faults import say
+from pipeline.cli.interrupts import Interrupted, Interrupts, leave_at_once
+from pipeline.errors import DatabaseUnavailable, StorageUnavailable, WaitTimeout
 
 if TYPE_CHECKING:
     from pipeline.producer import Job, Progress
@@ -16,6 +18,8 @@ POLL_S = 0.1
 IDLE_S = 15.0
 #: A database that is away for so long ends the waiting; the job itself goes on.
 AWAY_S = 60.0
+#: With work in this process that cannot be written, its disk is looked at after so long.
+TROUBLE_S = 5.0
 #: How long a cancel waits for running files to stop.
 PATIENCE_S = 10.0
 
@@ -35,7 +39,8 @@ class Followed(Protocol):
 class Follower:
     """Watches one job; ``embedded`` says that this process does the work.
 
-    Then ``check_room`` is asked when nothing moves; it raises when there is no room to work.
+    Then ``check_room`` is asked when nothing moves, soon where ``in_trouble`` tells that work could
+    not be written within so many seconds; it raises when there is no room to work.
     """
 
     def __init__(
@@ -46,12 +51,14 @@ class Follower:
         *,
         embedded: bool,
         check_room: Callable[[], None] = lambda: None,
+        in_trouble: Callable[[float], bool] = lambda _within_s: False,
     ) -> None:
         self._job = job
         self._display = display
         self._interrupts = interrupts
         self._embedded = embedded
         self._check_room = check_room
+        self._in_trouble = in_trouble
         self._seen: tuple[object, ...] = ()
         self._moved_at = time.monotonic()
         self._told_idle = embedded
@@ -97,8 +104,19 @@ class Follower:
         if not self._told_idle and idle_s >= IDLE_S:
             self._told_idle = True
             self._display.say(NO_WORKER if progress.state == "pending" else STUCK)
-        if self._embedded and idle_s >= AWAY_S:
+        hindered = idle_s >= TROUBLE_S and self._in_trouble(idle_s)
+        if self._embedded and (hindered or idle_s >= AWAY_S):
             self._check_room()
+
+
+def leave_full(error: StorageUnavailable, job_id: str, display: Display) -> NoReturn:
+    """End this process, whose disk is full; the job is not lost.
+
+    At once: threads that try to write would hold up a gentle end, and write nothing.
+    """
+    display.close()
+    say(f"{error.message} Make room, then `quayline wait {job_id}` goes on with it.")
+    leave_at_once(UNABLE)
 
 
 def cancel_cleanly(jobs: "list[Job]", display: Display) -> bool:

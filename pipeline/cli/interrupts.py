@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from pipeline.cli.exits import SIGNAL
 
@@ -63,7 +63,7 @@ class Interrupts:
             signal.signal(signum, before)
 
 
-def leave_at_once(code: int) -> None:
+def leave_at_once(code: int) -> NoReturn:
     """End the process now, with a usable terminal; the lint children end with their parent."""
     if sys.stderr.isatty():
         os.write(sys.stderr.fileno(), b"\x1b[?25h\n")

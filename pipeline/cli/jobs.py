@@ -117,9 +117,10 @@ def wait_for(
 ) -> int:
     """Follow the job, tell how it ended, and return the exit code."""
     from pipeline.cli.display import display_for
-    from pipeline.cli.following import Follower
+    from pipeline.cli.following import Follower, leave_full
     from pipeline.cli.interrupts import Interrupted, Interrupts
     from pipeline.cli.verdicts import conclude
+    from pipeline.errors import StorageUnavailable
 
     title = str((job.info()["source"] or {}).get("name") or job.id)
     with Interrupts() as interrupts:
@@ -131,7 +132,10 @@ def wait_for(
                 *(job, display, interrupts),
                 embedded=client.settings.embedded,
                 check_room=client.check_room,
+                in_trouble=client.in_trouble,
             ).to_end(timeout_s)
+        except StorageUnavailable as error:
+            leave_full(error, job.id, display)
         except Interrupted:
             note(f"The job was not cancelled; `quayline cancel {job.id}` does that.")
             raise

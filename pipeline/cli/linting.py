@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pipeline.cli.asking import JobAsk, LintAsk, SubmitAsk, taking
-from pipeline.cli.exits import UNABLE
-from pipeline.cli.faults import note, say
+from pipeline.cli.faults import note
 from pipeline.cli.interrupts import Interrupted, Interrupts, leave_at_once
 from pipeline.errors import StorageUnavailable
 
@@ -148,7 +147,7 @@ class LintRun:
 
     def _follow(self, job: "Job", name: str, outputs: "Sequence[Output]") -> int:
         from pipeline.cli.display import display_for
-        from pipeline.cli.following import Follower
+        from pipeline.cli.following import Follower, leave_full
         from pipeline.cli.verdicts import conclude
 
         display = display_for(name, quiet=self._asked.quiet)
@@ -157,12 +156,10 @@ class LintRun:
                 *(job, display, self._interrupts),
                 embedded=self._client.settings.embedded,
                 check_room=self._client.check_room,
+                in_trouble=self._client.in_trouble,
             ).to_end()
         except StorageUnavailable as error:
-            display.close()
-            say(f"{error.message} Make room, then `quayline wait {job.id}` goes on with it.")
-            # Threads that try to write would hold up a gentle end, and write nothing.
-            leave_at_once(UNABLE)
+            leave_full(error, job.id, display)
         finally:
             display.close()
         if len(self._jobs) > 1 and any(output.path is None for output in outputs):

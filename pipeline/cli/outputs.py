@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from pipeline.cli.faults import silence_stdout
 from pipeline.cli.paint import Painter
 from pipeline.errors import Refused
+from pipeline.store.spool import publish, spooled
 
 if TYPE_CHECKING:
     from pipeline.producer import Job
@@ -136,14 +136,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             yield stream
         return
     target = path.resolve()
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".quayline-", delete=False) as spool:
-        try:
-            yield spool  # type: ignore[misc]
-            spool.flush()
-            Path(spool.name).chmod(_mode(target))
-            Path(spool.name).replace(target)
-        finally:
-            Path(spool.name).unlink(missing_ok=True)
+    with spooled(target.parent) as file:
+        yield file
+        os.fchmod(file.fileno(), _mode(target))
+        publish(file, target)
 
 
 def _mode(target: Path) -> int:

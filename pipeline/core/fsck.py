@@ -1,39 +1,49 @@
 """Checks what the rows promise against a recount, and the storage against the rows.
 
 What can be wrong after a crash, a restored backup or a hand in the database: counters that are not
-what the tasks say, a job left open though nothing of it is, blobs nobody refers to (each write is
-whole, but a process may die between a blob and its row), spooled files of dead writers.
+what the tasks say, a job left open though nothing of it is, tasks left open in a job that ended,
+leases that nobody takes back, rows of a job that is gone; blobs nobody refers to (each write is
+whole, but a process may die between a blob and its row), blobs that a row needs and that are gone,
+files of dead writers. The history (events) is not compared: nothing of it could be mended.
+
+In the system's temporary folder no process of ours makes a file that has a name
+(``tests/integration/test_temporary_files.py`` watches them), so that a SIGKILL leaves nothing
+there. Where its file system has no nameless files, what is left bears our name and is found by an
+fsck of the same machine, user and TMPDIR.
 """
 
-import json
 import time
-import uuid
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pipeline.core import finishing, transitions
+from pipeline.core import job_check, storage_check
 from pipeline.core.context import Context
-from pipeline.core.rollup import ENDED
-from pipeline.store.blobs import blob_name
-from pipeline.store.database import as_uuid, dialect, execute, session, stream, transaction
-from pipeline.store.models import JobRow
+from pipeline.core.sweep import sweep
+from pipeline.store import spool
 
-#: Stored files younger than this may belong to a row that is about to be committed, in seconds.
+#: Stored files younger than this may belong to a row that is about to be committed, in seconds. A
+#: plan, the longest that writes blobs before rows, is ended after 20 minutes (``actors/``).
 GRACE_S = 3600.0
 
 
 @dataclass(slots=True)
 class Findings:
-    """What a check found; ``repaired`` counts what it mended."""
+    """What a check found; ``repaired`` counts what it mended.
+
+    All but ``missing_blobs`` can be mended: a job that needs a blob that is gone ends with that
+    reason, and is submitted again by whoever has the source.
+    """
 
     jobs: int = 0
     wrong_counters: list[str] = field(default_factory=list)
     left_open: list[str] = field(default_factory=list)
-    missing_sources: list[str] = field(default_factory=list)
+    left_over: list[str] = field(default_factory=list)
+    missing_blobs: list[str] = field(default_factory=list)
+    lapsed_leases: int = 0
+    homeless_rows: int = 0
     orphan_blobs: int = 0
     orphan_bytes: int = 0
     spooled_files: int = 0
+    temporary_files: int = 0
     repaired: int = 0
 
     @property
@@ -42,119 +52,74 @@ class Findings:
         return not (
             self.wrong_counters
             or self.left_open
-            or self.missing_sources
+            or self.left_over
+            or self.missing_blobs
+            or self.lapsed_leases
+            or self.homeless_rows
             or self.orphan_blobs
             or self.spooled_files
+            or self.temporary_files
         )
 
 
 def fsck(context: Context, *, repair: bool = False, grace_s: float = GRACE_S) -> Findings:
     """Check every job and every stored file; with ``repair`` mend what can be mended.
 
-    Safe beside running workers: jobs are recounted in their own transaction, and files younger
-    than ``grace_s`` are left alone.
+    Safe beside running workers and submitters: rows are mended by compare-and-set, files younger
+    than ``grace_s`` are left alone, and so is one that is put again while it is looked at.
     """
     found = Findings()
-    for job in _jobs():
+    _check_leases(found, context, repair=repair)
+    for job_id in job_check.job_ids():
         found.jobs += 1
-        _check_job(job, found, context, repair=repair)
-    _check_files(found, context, repair=repair, grace_s=grace_s)
+        _check_job(job_id, found, repair=repair)
+    found.homeless_rows = job_check.homeless_rows(remove=repair)
+    found.repaired += found.homeless_rows if repair else 0
+    _check_files(found, context, repair=repair, before=time.time() - grace_s)
     return found
 
 
-def _jobs() -> Iterator[JobRow]:
-    first = uuid.UUID(int=0).hex
-    for (job_id,) in stream(
-        "SELECT id FROM jobs WHERE id > %s ORDER BY id LIMIT %s", (first,), chunk=500
+def _check_leases(found: Findings, context: Context, *, repair: bool) -> None:
+    """A lease that lapsed is the sweep's; one that lapsed a lease ago has none."""
+    lease_s = context.settings.lease_s
+    left = found.lapsed_leases = job_check.lapsed_leases(lease_s)
+    if not repair or not left:
+        return
+    job_check.release_lapsed(lease_s)
+    # A sweep takes so many at a time; the last one sends what has come due.
+    while left:
+        sweep(context)
+        before, left = left, job_check.lapsed_leases(lease_s)
+        if left == before:
+            break
+    found.repaired += found.lapsed_leases - left
+
+
+def _check_job(job_id: str, found: Findings, *, repair: bool) -> None:
+    told = job_check.look(job_id)
+    if told is None:
+        return
+    for is_so, jobs in (
+        (told.is_miscounted, found.wrong_counters),
+        (told.is_left_open, found.left_open),
+        (told.has_left_over, found.left_over),
     ):
-        with session():
-            row = JobRow.get_or_none(JobRow.id == as_uuid(job_id))
-        if row is not None:
-            yield row
+        if is_so:
+            jobs.append(job_id)
+    if repair:
+        found.repaired += job_check.mend(told)
 
 
-def _check_job(job: JobRow, found: Findings, context: Context, *, repair: bool) -> None:
-    with transaction():
-        sql = dialect()
-        told = execute(
-            "SELECT total, succeeded, failed, timed_out, cancelled, reused, state, planned_at"
-            f" IS NOT NULL FROM jobs WHERE id = %s{' FOR UPDATE' if sql.postgres else ''}",
-            job.id.hex,
-        )
-        if not told:
-            return
-        *counters, state, planned = told[0]
-        rows = execute(
-            "SELECT state, count(*), sum(CASE WHEN reason = 'reused' AND state = 'succeeded'"
-            " THEN 1 ELSE 0 END) FROM tasks WHERE job_id = %s GROUP BY state",
-            job.id.hex,
-        )
-        counted = Counter({row[0]: row[1] for row in rows})
-        true = [counted.total(), *(counted[end] for end in ENDED), sum(row[2] for row in rows)]
-        if counters != true:
-            found.wrong_counters.append(str(job.id))
-            if repair:
-                _set_counters(job.id, true)
-                found.repaired += 1
-    if state == "running" and planned and true[0] == sum(true[1:5]):
-        found.left_open.append(str(job.id))
-        if repair and transitions.end_if_done(job.id, actor="fsck"):
-            finishing.announce(job.id)
-            found.repaired += 1
-    wanted = (job.source or {}).get("blobs", ())
-    if not all(context.blobs.exists(digest) for digest in wanted):
-        found.missing_sources.append(str(job.id))
-
-
-def _set_counters(job_id: uuid.UUID, true: list[int]) -> None:
-    execute(
-        "UPDATE jobs SET total = %s, succeeded = %s, failed = %s, timed_out = %s, cancelled = %s,"
-        " reused = %s WHERE id = %s",
-        *(*true, job_id.hex),
-    )
-
-
-def _check_files(found: Findings, context: Context, *, repair: bool, grace_s: float) -> None:
-    before = time.time() - grace_s
-    needed = _needed()
-    for file in context.blobs.listing():
-        if file.written_at > before:
+def _check_files(found: Findings, context: Context, *, repair: bool, before: float) -> None:
+    for file in storage_check.check(context.blobs, found.missing_blobs, before=before):
+        if repair and not context.blobs.remove_old(file.name, before=before):
             continue
-        if file.name.startswith("spool/"):
+        found.repaired += repair
+        if storage_check.is_spooled(file.name):
             found.spooled_files += 1
-        elif file.name not in needed and not _of_a_job(file.name):
+        else:
             found.orphan_blobs += 1
             found.orphan_bytes += file.size_bytes
-        else:
-            continue
-        if repair:
-            context.blobs.remove(file.name)
-            found.repaired += 1
-
-
-def _needed() -> set[str]:
-    """Return the names of the files that some row refers to: sources, baselines, open packs."""
-    needed: set[str] = set()
-    first = uuid.UUID(int=0).hex
-    documents = (
-        "SELECT id, source FROM jobs WHERE id > %s ORDER BY id LIMIT %s",
-        "SELECT id, payload FROM tasks WHERE state IN ('pending', 'running') AND id > %s"
-        " ORDER BY id LIMIT %s",
-    )
-    for statement in documents:
-        for _, document in stream(statement, (first,)):
-            digests = json.loads(document or "{}").get("blobs", ())
-            needed.update(blob_name(digest) for digest in digests)
-    return needed
-
-
-def _of_a_job(name: str) -> bool:
-    folder, _, rest = name.partition("/")
-    if folder != "jobs":
-        return False
-    try:
-        job_id = uuid.UUID(rest.partition("/")[0])
-    except ValueError:
-        return False
-    with session():
-        return bool(JobRow.get_or_none(JobRow.id == job_id))
+    for path in spool.abandoned(spool.temporary_folder(), before=before):
+        found.temporary_files += 1
+        found.repaired += repair and spool.remove_free(path, before=before)

@@ -1,14 +1,11 @@
 """Blobs by content on any fsspec file system: a shared folder by default, S3 by URL.
 
-A blob appears whole or not at all: it is spooled and hashed beside its place, then renamed
-(local) or put in one request (object stores). Writing the same content twice is one blob.
+A blob appears whole or not at all: it is spooled and hashed first, then given its name (local) or
+put in one request (object stores). Writing the same content twice is one blob.
 """
 
-import errno
 import hashlib
 import os
-import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +14,7 @@ from typing import Any, BinaryIO
 
 from pipeline.errors import NotFound, Refused, StorageUnavailable
 from pipeline.states import Reason
+from pipeline.store import spool
 
 CHUNK = 1024 * 1024
 
@@ -58,7 +56,7 @@ class BlobStore:
 
         Raises ``Refused`` (too_large) past ``limit_bytes``; nothing is left behind then.
         """
-        with _storage_errors(), self._spool() as spool:
+        with _storage_errors(), spool.spooled(self._spool_folder()) as file:
             digest, size = hashlib.sha256(), 0
             for piece in _pieces(content):
                 size += len(piece)
@@ -69,10 +67,9 @@ class BlobStore:
                         reason=Reason.TOO_LARGE,
                     )
                 digest.update(piece)
-                spool.write(piece)
+                file.write(piece)
             blob = Blob(digest.hexdigest(), size)
-            if not self._kept(blob.digest):
-                self._settle(spool, self._path(blob.digest))
+            self._keep(file, blob.digest)
             return blob
 
     def open(self, digest: str) -> BinaryIO:
@@ -96,9 +93,14 @@ class BlobStore:
     @contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
         """Yield a stream; afterwards its content stands under ``name``, whole or not at all."""
-        with _storage_errors(name), self._spool() as spool:
-            yield spool
-            self._settle(spool, f"{self._root}/{name}")
+        with _storage_errors(name), spool.spooled(self._spool_folder()) as file:
+            yield file
+            path = f"{self._root}/{name}"
+            if self._local:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                spool.publish(file, Path(path))
+            else:
+                self._fs.put_file(spool.readable(file), path)
 
     def open_named(self, name: str) -> BinaryIO:
         """Return the named file as a binary stream; ``NotFound`` when there is none."""
@@ -117,15 +119,25 @@ class BlobStore:
             if not self._fs.exists(self._root):
                 return
             for path, told in self._fs.find(self._root, detail=True).items():
-                written_at = told.get("mtime") or told.get("LastModified") or told.get("created")
-                moment = written_at.timestamp() if hasattr(written_at, "timestamp") else written_at
                 name = path.removeprefix(self._root).lstrip("/")
-                yield StoredFile(name, int(told["size"]), float(moment or 0.0))
+                yield StoredFile(name, int(told["size"]), _written_at(told))
 
-    def remove(self, name: str) -> None:
-        """Remove a stored file; one that is gone already is no error."""
+    def remove_old(self, name: str, *, before: float) -> bool:
+        """Remove a stored file that was written before then and that nobody is writing; tell
+        whether it was.
+
+        A blob that somebody puts again meanwhile stays. On an object store that is looked at just
+        before, so that the time of two requests is left in which it may go.
+        """
+        path = f"{self._root}/{name}"
         with _storage_errors(), suppress(FileNotFoundError):
-            self._fs.rm_file(f"{self._root}/{name}")
+            if self._local:
+                return spool.remove_free(Path(path), before=before)
+            self._fs.invalidate_cache()
+            if _written_at(self._fs.info(path)) < before:
+                self._fs.rm_file(path)
+                return True
+        return False
 
     def check(self) -> None:
         """Write, read and remove a small file; raises ``StorageUnavailable`` when that fails."""
@@ -138,70 +150,30 @@ class BlobStore:
     def _path(self, digest: str) -> str:
         return f"{self._root}/{blob_name(digest)}"
 
-    def _kept(self, digest: str) -> bool:
-        """Tell whether the blob is there, made young again so that no cleanup takes it from us."""
+    def _keep(self, file: BinaryIO, digest: str) -> None:
+        """Let the file be the blob; one that is there already is made young, so that no cleanup
+        takes it from us."""
         if not self._local:
-            return False
-        try:
-            os.utime(self._path(digest))
-        except FileNotFoundError:
-            return False
-        return True
-
-    @contextmanager
-    def _spool(self) -> Iterator[Any]:
-        folder = None
-        if self._local:
-            folder = Path(self._root, "spool")
-            folder.mkdir(parents=True, exist_ok=True)
-        nameless = _open_nameless(folder) if folder else None
-        if nameless is not None:
-            with nameless:
-                yield nameless
+            self._fs.put_file(spool.readable(file), self._path(digest))
             return
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as spool:
-            try:
-                yield spool
-            finally:
-                Path(spool.name).unlink(missing_ok=True)
+        path = Path(self._path(digest))
+        while not spool.renew(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if spool.add(file, path):
+                return
 
-    def _settle(self, spool: Any, path: str) -> None:
-        spool.flush()
-        if self._local:
-            os.fsync(spool.fileno())
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            name = self._name_of(spool)
-            try:
-                name.replace(path)
-            except BaseException:
-                name.unlink(missing_ok=True)
-                raise
-        else:
-            self._fs.put_file(spool.name, path)
-
-    def _name_of(self, spool: Any) -> Path:
-        """Return the spooled file's name; a nameless one is given one, for the renaming."""
-        if isinstance(spool.name, str):
-            return Path(spool.name)
-        name = Path(self._root, "spool", uuid.uuid4().hex)
-        # With a folder's descriptor given, link() follows the symbolic link that /proc shows.
-        os.link(f"/proc/self/fd/{spool.fileno()}", name, src_dir_fd=spool.fileno())
-        return name
-
-
-def _open_nameless(folder: Path) -> Any:
-    """Return a file without a name, of which nothing is left if its writer is killed.
-
-    None where the system or the file system has none.
-    """
-    if not hasattr(os, "O_TMPFILE"):
-        return None
-    try:
-        return open(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600), "w+b")
-    except OSError as error:
-        if error.errno in (errno.EISDIR, errno.EOPNOTSUPP):
+    def _spool_folder(self) -> Path | None:
+        """Return the folder of files that are being written; None: the system's temporary one."""
+        if not self._local:
             return None
-        raise
+        folder = Path(self._root, "spool")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def _written_at(told: dict[str, Any]) -> float:
+    moment: Any = told.get("mtime") or told.get("LastModified") or told.get("created") or 0.0
+    return float(moment.timestamp() if hasattr(moment, "timestamp") else moment)
 
 
 def _protocols(fs: Any) -> tuple[str, ...]:

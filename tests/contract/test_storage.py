@@ -19,7 +19,8 @@ import pytest
 
 from pipeline.errors import NotFound, Refused, StorageUnavailable
 from pipeline.states import Reason
-from pipeline.store.blobs import BlobStore, _open_nameless
+from pipeline.store.blobs import BlobStore
+from pipeline.store.spool import _open_nameless
 from tests.support.waiting import eventually
 from tests.support.workers import ROOT
 

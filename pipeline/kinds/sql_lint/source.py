@@ -19,6 +19,7 @@ from pipeline.errors import Refused
 from pipeline.kinds.sql_lint.configuration import config_tree, sql_suffixes
 from pipeline.kinds.sql_lint.spec import LintParameters
 from pipeline.settings import Settings, get_settings
+from pipeline.store.spool import PREFIX, temporary_folder
 
 Source = str | Path | bytes | BinaryIO | Mapping[str, bytes] | Sequence[str | Path]
 
@@ -164,7 +165,8 @@ def _between(root: Path, path: Path) -> Iterator[Path]:
 
 
 def _spooled(name: str, write: Any) -> Iterator[Stream]:
-    with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
+    folder = str(temporary_folder())
+    with tempfile.SpooledTemporaryFile(SPOOL_BYTES, prefix=PREFIX, dir=folder) as spool:
         write(spool)
         spool.seek(0)
         yield Stream(cast(BinaryIO, cast(IO[bytes], spool)), PurePosixPath(name).name or name)

@@ -153,6 +153,26 @@ def test_no_room_to_work_ends_the_waiting_where_this_process_works(hurried):
         elsewhere.to_end(0.2)
 
 
+def test_work_that_cannot_be_written_has_the_disk_looked_at_soon(hurried, monkeypatch):
+    monkeypatch.setattr(following, "AWAY_S", 60.0)
+    monkeypatch.setattr(following, "TROUBLE_S", 0.05)
+    looked = []
+
+    def follow(in_trouble):
+        with pytest.raises(WaitTimeout):
+            Follower(
+                *(Scripted(OPEN), Told(), Interrupts()),
+                embedded=True,
+                check_room=lambda: looked.append(in_trouble),
+                in_trouble=in_trouble,
+            ).to_end(0.2)
+
+    follow(lambda _within_s: False)
+    assert looked == []
+    follow(lambda within_s: within_s >= following.TROUBLE_S)
+    assert looked
+
+
 def test_a_database_that_comes_back_is_waited_for(hurried, monkeypatch):
     told, interrupts = Told(), Interrupts()
     monkeypatch.setattr(interrupts, "wait", lambda _seconds: None)
