@@ -45,6 +45,16 @@ class Gauges:
         """Return the jobs whose reports do not stand yet."""
         return self._one("SELECT count(*) FROM jobs WHERE finalized_at IS NULL")
 
+    def batches_of(self, pids: set[int]) -> int:
+        """Return how many batches the workers of these processes have begun."""
+        return sum(
+            self._one(
+                "SELECT count(*) FROM events WHERE subject = 'tasks' AND to_state = 'running'"
+                f" AND actor LIKE '%:{pid}'"
+            )
+            for pid in pids
+        )
+
     def messages(self) -> int:
         """Return the messages that wait in all queues of ours."""
         total = 0

@@ -43,6 +43,11 @@ from tests.support.workers import Census, supervised
 #: So many jobs are open at once: the backlog does not grow, whatever the machine manages.
 OPEN_JOBS = 12
 TURN_S = 0.25
+#: So many descriptors more than after the warm-up a process that is never killed may hold at rest.
+#: What it holds follows what it may do at once, not what it has done: a database connection for
+#: each of two working threads, their two heartbeats and two more, the broker's two, and a socket
+#: and a handle for one lint child. Whatever leaked one a batch or a job would be far beyond.
+MORE_DESCRIPTORS = 10
 SETTLE_S = 180.0
 #: So much more than at the start a gauge may show once all is at rest (a connection that a killed
 #: process held is closed by then; one that a pool opened meanwhile stays open).
@@ -129,12 +134,17 @@ class Soak:
                 spared = self._spared()
                 sampler = Sampler(self._watched, every_s=self.told.sample_every_s, also=self.gauges)
                 at_first = self.gauges()
+                held_at_first = self._descriptors()
                 with sampler:
                     self._work()
                 recount = self._settled()
                 at_rest = self._at_rest(at_first)
                 lost = len(spared) - len(spared & self._spared())
-            return self._found(recount, sampler, at_first, at_rest, lost)
+                more = self._more_descriptors(held_at_first)
+                batches = self.gauges.batches_of(spared)
+            found = self._found(recount, sampler, at_first, at_rest, lost)
+            found.figures |= {"spared_batches": batches, "more_descriptors": more}
+            return found
         finally:
             self.gauges.close()
 
@@ -156,6 +166,25 @@ class Soak:
         return {
             process.pid for role, process in processes_of(self.elder) if role.startswith("worker")
         }
+
+    def _descriptors(self) -> dict[tuple[str, int], int]:
+        """Return the descriptors that each process holds which must live through it all."""
+        spared = [("submitter", psutil.Process())]
+        for role, process in processes_of(self.elder):
+            if role != "lint child":
+                spared.append((role, process))
+        return {(role, process.pid): process.num_fds() for role, process in spared}
+
+    def _more_descriptors(self, at_first: dict[tuple[str, int], int]) -> int:
+        """Return by how many the one that grew most has grown, once it had time to come down."""
+
+        def grown() -> int:
+            now = self._descriptors()
+            return max(now[each] - held for each, held in at_first.items() if each in now)
+
+        with suppress(AssertionError):
+            eventually(lambda: grown() <= MORE_DESCRIPTORS, within_s=30, every_s=1.0)
+        return grown()
 
     def _work(self) -> None:
         """Submit, cancel and kill until the time is over."""
@@ -274,7 +303,10 @@ def main() -> int:
     (options.out / "soak.md").write_text(f"{line}\n\n{table}")
     print(table)
     print(line)
-    return 0 if found.recount.sound and found.flat and not found.figures["spared_lost"] else 1
+    held = (
+        found.figures["spared_lost"] == 0 and found.figures["more_descriptors"] <= MORE_DESCRIPTORS
+    )
+    return 0 if found.recount.sound and found.flat and held else 1
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Processes that are killed at random, whichever they are: the service goes on by itself."""
 
-import os
 import random
 import re
-import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -44,6 +43,7 @@ class Crowd:
         self.census = Census(*self.workers, self.scheduler)
         self.kills: Counter[str] = Counter()
         self._submitters: list[Process] = []
+        self._turns: list[str] = []
 
     def submit(self) -> Process:
         """Start a process that submits a job."""
@@ -60,29 +60,56 @@ class Crowd:
                 self.fleet.accepted[job_id] = Wanted(self.files)
 
     def kill_one(self, chance: random.Random) -> None:
-        """Kill a process of a random role, once there is one."""
+        """Kill a living process of a random role, once there is one; each role has its turn before
+        one comes again."""
         roles: dict[str, Callable[[], list[int]]] = {
             "worker master": lambda: [each.pid for each in self.workers if each.running()],
             "worker process": lambda: booted(self.workers),
             "lint process": lambda: below(booted(self.workers)),
             "scheduler": lambda: [self.scheduler.pid],
-            "submitter": lambda: [self.submit().pid],
+            "submitter": lambda: self._submitting(chance.uniform(0.0, 1.5)),
         }
-        role = chance.choice(list(roles))
-        pid = chance.choice(eventually(roles[role], within_s=30, what=f"a {role} lives"))
-        if role == "submitter":
-            # From its start to a little after it is done.
-            with suppress(psutil.TimeoutExpired, psutil.NoSuchProcess):
-                psutil.Process(pid).wait(chance.uniform(0.0, 1.5))
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-            self.kills[role] += 1
+        self._turns = self._turns or chance.sample(list(roles), len(roles))
+        role = self._turns.pop()
+
+        def killed() -> bool:
+            return kill_living(chance.choice(eventually(roles[role], within_s=30, what=role)))
+
+        eventually(killed, within_s=60, what=f"a living {role} is killed")
+        self.kills[role] += 1
+
+    def _submitting(self, after_s: float) -> list[int]:
+        """Return a new submitter that is at work still after so many seconds; some are done."""
+        submitter = self.submit()
+        with suppress(subprocess.TimeoutExpired):
+            submitter.wait(after_s)
+            return []
+        return [submitter.pid]
 
     def end_submitters(self) -> None:
         """Wait for those that live."""
         for process in self._submitters:
             process.wait()
         self.note_accepted()
+
+
+def kill_living(pid: int) -> bool:
+    """Kill the process; False when it had ended by itself.
+
+    A signal to one that has ended is taken, too: it is made to stand still first, which only the
+    living do.
+    """
+    try:
+        victim = psutil.Process(pid)
+        victim.suspend()
+        ended = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        stands = (*ended, psutil.STATUS_STOPPED)
+        eventually(lambda: victim.status() in stands, within_s=10, what="it stands still")
+        is_living = victim.status() not in ended
+        victim.kill()
+    except psutil.NoSuchProcess:
+        return False
+    return is_living
 
 
 def booted(workers: list[Worker]) -> list[int]:
@@ -134,7 +161,9 @@ def test_random_processes_are_killed(
             assert violations(client.job(job_id)) == expected, job_id
         found.leftovers = leftovers(fleet, rabbit_node, Path(crowd.env["TMPDIR"]))
     found.leftovers += len(crowd.census.left())
-    told(found, f"{kills} random processes killed", files=files, **spelled(crowd.kills))
+    hits = crowd.kills.total()
+    told(found, f"{hits} random processes killed", files=files, **spelled(crowd.kills))
+    assert hits == kills
     assert len(crowd.kills) == 5
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.producer import Client
 from tests.chaos.conftest import Form, told
-from tests.chaos.soak import Soak, Told, settings
+from tests.chaos.soak import MORE_DESCRIPTORS, Soak, Told, settings
 from tests.support.faults import Fleet
 from tests.support.servers import Rabbit, drop_broken_connections
 
@@ -24,3 +24,6 @@ def test_mixed_jobs_under_kills_lose_nothing_and_leave_nothing(
     told(found.recount, "soak in short", **found.figures)
     assert found.figures["kills"] >= 3
     assert found.figures["spared_lost"] == 0
+    assert found.figures["more_descriptors"] <= MORE_DESCRIPTORS
+    # So much work that a descriptor lost with each batch would stand out.
+    assert found.figures["spared_batches"] > 2 * MORE_DESCRIPTORS
