@@ -1,9 +1,16 @@
 """Doorbells: each actor is a queue, limits and one call. ``dramatiq actors`` starts a worker."""
 
+import sys
+
 from pipeline import broker
+from pipeline.errors import QuaylineError
 
-broker.current_broker()
+try:
+    broker.current_broker()
+except QuaylineError as error:
+    # Dramatiq would show a traceback of it.
+    sys.exit(f"Error: {error.message}")
 
-from actors import monitoring, sql_lint  # noqa: E402
+from actors import monitoring, sql_lint
 
 __all__ = ["monitoring", "sql_lint"]

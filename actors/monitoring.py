@@ -8,10 +8,11 @@ from pipeline.broker import MINUTE_MS
 from pipeline.core import finishing
 from pipeline.core import sweep as sweeping
 from pipeline.core.context import current_context
+from pipeline.signatures import JobId
 
 
 @dramatiq.actor(queue_name="monitoring", time_limit=20 * MINUTE_MS)
-def finish_job(job_id: str) -> None:
+def finish_job(job_id: JobId) -> None:
     """Write the reports of a job that has ended."""
     finishing.run_finish(uuid.UUID(job_id), current_context())
 

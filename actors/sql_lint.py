@@ -7,15 +7,16 @@ import dramatiq
 from pipeline.broker import MINUTE_MS
 from pipeline.core import planning, runner
 from pipeline.core.context import current_context
+from pipeline.signatures import JobId, TaskIds
 
 
 @dramatiq.actor(queue_name="zip_processing", time_limit=20 * MINUTE_MS)
-def expand_archive(job_id: str) -> None:
+def expand_archive(job_id: JobId) -> None:
     """Turn the job's archive into tasks."""
     planning.run_plan(uuid.UUID(job_id), current_context())
 
 
 @dramatiq.actor(queue_name="sql_analysis", time_limit=15 * MINUTE_MS)
-def lint_files(job_id: str, task_ids: list[str]) -> None:
+def lint_files(job_id: JobId, task_ids: TaskIds) -> None:
     """Lint one batch of files."""
     runner.run_batch(uuid.UUID(job_id), task_ids, current_context())

@@ -10,13 +10,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlencode
 
 import dramatiq
 from dramatiq.brokers.stub import StubBroker
-from dramatiq.middleware import Middleware, SkipMessage, TimeLimit
+from dramatiq.middleware import Middleware, TimeLimit
 
 from pipeline import logs
-from pipeline.messages import FORM, defect
+from pipeline.messages import FORM, defect, facts
 from pipeline.rabbit import AWAY, QuaylineRabbit
 from pipeline.settings import Settings, get_settings
 
@@ -28,7 +29,7 @@ MINUTE_MS = 60_000
 
 
 class Gatekeeper(Middleware):
-    """Takes no message of another form, and tells running work when its worker is to stop."""
+    """Sets aside what no actor takes, and tells running work when its worker is to stop."""
 
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
         """A process of the ``dramatiq`` command logs in our form, Dramatiq's lines too."""
@@ -46,16 +47,20 @@ class Gatekeeper(Middleware):
     def before_process_message(
         self, broker: dramatiq.Broker, message: dramatiq.MessageProxy
     ) -> None:
-        """Dead-letter what another version wrote in a form that this one does not know.
+        """Dead-letter a message with a defect; the consumers of RabbitMQ have done so before.
 
         Whatever is logged until the message is done says which one, and whose.
         """
-        job_id = {"job_id": str(message.args[0])} if message.args else {}
+        if not isinstance(broker, QuaylineRabbit):
+            wrong = defect(message, message.queue_name, broker.actors)
+            if wrong:
+                log.error("A message is set aside", extra=facts(message, wrong, broker.actors))
+                # Dramatiq calls no actor with it, and has nothing to add to the line above.
+                message.fail()
+                return
+        first = message.args[0] if message.args else None
+        job_id = {"job_id": first} if isinstance(first, str) else {}
         logs.begin(**job_id, actor=message.actor_name, message_id=message.message_id)
-        if defect(message, message.queue_name):
-            log.error("A message has another form", extra={"message_options": message.options})
-            message.fail()
-            raise SkipMessage
 
     def after_process_message(
         self,
@@ -66,10 +71,6 @@ class Gatekeeper(Middleware):
         exception: BaseException | None = None,
     ) -> None:
         """The message is done."""
-        logs.begin()
-
-    def after_skip_message(self, broker: dramatiq.Broker, message: dramatiq.MessageProxy) -> None:
-        """So is one that was not taken."""
         logs.begin()
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
@@ -97,17 +98,30 @@ def make_broker(settings: Settings) -> dramatiq.Broker:
     if settings.embedded:
         return StubBroker(middleware=middleware())
     timeout_s = settings.broker_timeout_s
-    separator = "&" if "?" in settings.broker_url else "?"
     # pika tells every refused connection in ten lines and a traceback; ours tells it in one.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     return QuaylineRabbit(
-        url=f"{settings.broker_url}{separator}blocked_connection_timeout={timeout_s}"
-        f"&socket_timeout={timeout_s}&stack_timeout={timeout_s * 2}&connection_attempts=1",
+        url=_patient(settings.broker_url, timeout_s),
         confirm_delivery=True,
         queue_type=settings.queue_type,
         timeout_s=timeout_s,
         middleware=middleware(),
     )
+
+
+def _patient(url: str, timeout_s: float) -> str:
+    """Return the URL with our limits for each that it does not set itself."""
+    url, _, _ = url.partition("#")
+    before, _, query = url.partition("?")
+    limits = {
+        "blocked_connection_timeout": timeout_s,
+        "socket_timeout": timeout_s,
+        "stack_timeout": timeout_s * 2,
+        "connection_attempts": 1,
+    }
+    named = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
+    ours = urlencode({name: told for name, told in limits.items() if name not in named})
+    return f"{before}?{'&'.join(filter(None, (query, ours)))}"
 
 
 _broker: dramatiq.Broker | None = None

@@ -5,11 +5,14 @@ ends the thread that takes the message, parks it in a worker's memory, or acknow
 So nothing goes on to it that we would not have written.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 import dramatiq
 from dramatiq.errors import DecodeError
+
+from pipeline import signatures
 
 #: The form of our messages; raised when their arguments change their meaning.
 FORM = 1
@@ -18,6 +21,8 @@ FORM = 1
 OPTIONS = frozenset({"form"})
 
 Told = dramatiq.Message[Any] | dramatiq.MessageProxy
+#: Actors by their names.
+Actors = Mapping[str, dramatiq.Actor[Any, Any]]
 
 FIELDS: dict[str, type] = {
     **{"queue_name": str, "actor_name": str, "args": tuple, "kwargs": dict},
@@ -26,10 +31,11 @@ FIELDS: dict[str, type] = {
 
 
 class Defect(StrEnum):
-    """Why no worker takes a message, whatever actors it knows."""
+    """Why no worker takes a message."""
 
     UNDECODABLE = "undecodable"
     OTHER_FORM = "other_form"
+    BAD_ARGUMENTS = "bad_arguments"
 
 
 def decoded(body: bytes) -> dramatiq.Message[Any] | None:
@@ -40,10 +46,31 @@ def decoded(body: bytes) -> dramatiq.Message[Any] | None:
         return None
 
 
-def defect(told: Told | None, queue: str) -> Defect | None:
-    """Return what is wrong with a message that came from the queue; None when nothing is."""
+def defect(told: Told | None, queue: str, actors: Actors) -> Defect | None:
+    """Return what is wrong with a message that came from the queue; None when nothing is.
+
+    Arguments are held against the signature of their actor; whether there is one of that name is
+    for others to say.
+    """
     if told is None or not all(isinstance(getattr(told, each), FIELDS[each]) for each in FIELDS):
         return Defect.UNDECODABLE
     if told.options.get("form", FORM) != FORM or not OPTIONS.issuperset(told.options):
         return Defect.OTHER_FORM
-    return Defect.OTHER_FORM if told.queue_name != queue else None
+    if told.queue_name != queue:
+        return Defect.OTHER_FORM
+    return Defect.BAD_ARGUMENTS if misfit(told, actors) else None
+
+
+def misfit(told: Told, actors: Actors) -> str:
+    """Return what the actor of a decoded message does not take of its arguments, or ``""``."""
+    actor = actors.get(told.actor_name)
+    return "" if actor is None else signatures.misfit(actor.fn, told.args, told.kwargs)
+
+
+def facts(told: Told, wrong: Defect, actors: Actors) -> dict[str, str]:
+    """Return what a log line says of a message that is set aside."""
+    said = {"queue": told.queue_name, "why": str(wrong)}
+    if wrong is Defect.BAD_ARGUMENTS:
+        message_id = told.message_id[: signatures.MOST_TOLD]
+        said.update(actor=told.actor_name, message_id=message_id, told=misfit(told, actors))
+    return said

@@ -12,11 +12,12 @@ from typing import Any
 import dramatiq
 from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
 from dramatiq.common import dq_name, q_name, xq_name
-from dramatiq.errors import BrokerError, ConnectionClosed
+from dramatiq.errors import BrokerError, ConnectionClosed, DecodeError
 from pika.exceptions import AMQPError, NackError
 
 from pipeline.courier import Courier
-from pipeline.messages import defect
+from pipeline.messages import Actors, defect, facts
+from pipeline.signatures import MOST_TOLD
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,17 @@ DEAD_BYTES = 16 * 1024 * 1024
 DEAD_PART = 0.5
 
 
+def _without_body(record: logging.LogRecord) -> bool:
+    """Let the line about a message that nobody can decode pass without its traceback: that shows
+    the whole message, twice."""
+    if record.exc_info and isinstance(record.exc_info[1], DecodeError):
+        record.exc_info = None
+    return True
+
+
 class QuaylineConsumer(_RabbitmqConsumer):
-    """A consumer that lets pass only messages of our form, and notices when RabbitMQ has forgotten
-    it.
+    """A consumer that lets pass only messages of our form, with arguments that their actors take,
+    and notices when RabbitMQ has forgotten it.
 
     When a quorum queue is deleted and declared again at once, its consumers are not always told:
     they stand for ever on the queue that was. The signs, at two looks in a row: the queue knows of
@@ -50,12 +59,13 @@ class QuaylineConsumer(_RabbitmqConsumer):
         super().__init__(*arguments)
         self._looked_at = time.monotonic()
         self._is_suspect = False
+        self.logger.addFilter(_without_body)
 
     def __next__(self) -> Any:
         """Return the next message, None when there was none for a while."""
         message = super().__next__()
-        if message is not None and (wrong := defect(message, self.queue_name)):
-            log.error("A message is set aside", extra={"queue": self.queue_name, "why": wrong})
+        if message is not None and (said := self._fault(message)):
+            log.error("A message is set aside", extra={**said, "queue": self.queue_name})
             self.nack(message)
             return None
         if message is not None or self.known_tags:
@@ -66,6 +76,16 @@ class QuaylineConsumer(_RabbitmqConsumer):
             if was_suspect and self._is_suspect:
                 raise ConnectionClosed(f"The consumer of {self.queue_name} hears nothing any more.")
         return message
+
+    def _fault(self, message: Any) -> dict[str, str]:
+        """Return what is to be said of a message that no actor takes, nothing of another."""
+        actors: Actors = self.broker.actors
+        if wrong := defect(message, self.queue_name, actors):
+            return facts(message, wrong, actors)
+        if message.actor_name not in actors:
+            # Dramatiq would set it aside, too, and show a traceback.
+            return {"why": "unknown_actor", "actor": message.actor_name[:MOST_TOLD]}
+        return {}
 
     def _looks_forgotten(self) -> bool:
         try:

@@ -11,17 +11,38 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline import addresses
+from pipeline.errors import Refused
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+
+#: A batch is one message; its ids must stay a small one.
+MOST_BATCH_TASKS = 1000
+
+#: Beyond these a value is a slip: a month; a pebibyte; more threads or connections than one process
+#: has use for. Of the database's timeout a multiple in milliseconds is a number of 32 bits.
+MOST_S = 30 * 86_400.0
+MOST_DATABASE_S = 86_400.0
+MOST_BYTES = 1024**5
+MOST = 1000
 
 
 class Settings(BaseSettings):
     """What a process needs to know; an unset variable means the embedded default."""
 
-    model_config = SettingsConfigDict(env_prefix="QUAYLINE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="QUAYLINE_",
+        # Compose and env files write a variable that is not set as an empty one.
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        # A URL may hold a password.
+        hide_input_in_errors=True,
+    )
 
     state_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_state_dir("quayline")),
@@ -36,13 +57,19 @@ class Settings(BaseSettings):
     storage_url: str = Field(
         "", description="Folder or fsspec URL (s3://…) of the blobs; empty: blobs/ in state_dir."
     )
-    database_pool: int = Field(20, ge=1, description="Most database connections of one process.")
+    database_pool: int = Field(
+        20, ge=1, le=MOST, description="Most database connections of one process."
+    )
     database_timeout_s: float = Field(
-        10.0, gt=0, description="Longest wait for a connection, and for a lock on SQLite."
+        10.0,
+        gt=0,
+        le=MOST_DATABASE_S,
+        description="Longest wait for a connection, and for a lock on SQLite.",
     )
     broker_timeout_s: float = Field(
         1.5,  # With the database's part a submission answers within 2 s.
         gt=0,
+        le=MOST_S,
         description="Longest wait for the broker in one send; the sweep sends later.",
     )
     queue_type: Literal["quorum", "classic"] = Field(
@@ -55,34 +82,52 @@ class Settings(BaseSettings):
     threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
+        le=MOST,
         description="Embedded: batches worked on at the same time (default: one per core).",
     )
-    lease_s: float = Field(60.0, ge=1, description="A lease not renewed for so long is lost.")
+    lease_s: float = Field(
+        60.0, ge=1, le=MOST_S, description="A lease not renewed for so long is lost."
+    )
     max_attempts: int = Field(3, ge=1, le=20, description="Runs of one task before it fails.")
-    backoff_s: float = Field(5.0, ge=0, description="First pause before a retry; it doubles.")
-    backoff_max_s: float = Field(600.0, ge=0, description="Longest pause before a retry.")
-    sweep_s: float = Field(2.0, gt=0, description="Pause between two sweeps.")
+    backoff_s: float = Field(
+        5.0, ge=0, le=MOST_S, description="First pause before a retry; it doubles."
+    )
+    backoff_max_s: float = Field(
+        600.0, ge=0, le=MOST_S, description="Longest pause before a retry."
+    )
+    sweep_s: float = Field(2.0, gt=0, le=MOST_S, description="Pause between two sweeps.")
     hint_again_s: float = Field(
-        30.0, gt=0, description="A hint that nobody took up for so long is sent again."
+        30.0, gt=0, le=MOST_S, description="A hint that nobody took up for so long is sent again."
     )
     window: int = Field(
         0,
         ge=0,
+        le=MOST,
         description="Batches of one kind in flight; 0: twice as many as are in work,"
         " embedded one more than threads.",
     )
-    batch_bytes: int = Field(12 * 1024, ge=1, description="Bytes of input in one batch.")
-    batch_tasks: int = Field(256, ge=1, le=1000, description="Most tasks in one batch.")
+    batch_bytes: int = Field(
+        12 * 1024, ge=1, le=MOST_BYTES, description="Bytes of input in one batch."
+    )
+    batch_tasks: int = Field(256, ge=1, le=MOST_BATCH_TASKS, description="Most tasks in one batch.")
 
-    max_source_bytes: int = Field(4 * GIB, ge=1, description="Largest source of one job.")
+    max_source_bytes: int = Field(
+        4 * GIB, ge=1, le=MOST_BYTES, description="Largest source of one job."
+    )
     max_entries: int = Field(200_000, ge=1, description="Most entries of an archive.")
-    max_entry_bytes: int = Field(32 * MIB, ge=1, description="Largest entry of an archive.")
-    max_total_bytes: int = Field(8 * GIB, ge=1, description="Most bytes an archive may unpack to.")
+    max_entry_bytes: int = Field(
+        32 * MIB, ge=1, le=MOST_BYTES, description="Largest entry of an archive."
+    )
+    max_total_bytes: int = Field(
+        8 * GIB, ge=1, le=MOST_BYTES, description="Most bytes an archive may unpack to."
+    )
     max_ratio: int = Field(
         200, ge=1, description="Highest compression ratio of an entry over 1 MiB."
     )
-    lint_time_limit_s: float = Field(60.0, gt=0, description="Time budget of one file.")
-    lint_memory_limit_bytes: int = Field(GIB, ge=64 * MIB, description="Memory budget of one file.")
+    lint_time_limit_s: float = Field(60.0, gt=0, le=MOST_S, description="Time budget of one file.")
+    lint_memory_limit_bytes: int = Field(
+        GIB, ge=64 * MIB, le=MOST_BYTES, description="Memory budget of one file."
+    )
     lint_suffixes: str = Field(
         "",
         description="Comma-separated suffixes that count as SQL; empty: as SQLFluff is configured.",
@@ -96,7 +141,24 @@ class Settings(BaseSettings):
     @field_validator("state_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        return addresses.folder(value)
+
+    @field_validator("broker_url", "database_url", "storage_url")
+    @classmethod
+    def _address(cls, value: str, told: ValidationInfo) -> str:
+        check = {
+            "broker_url": addresses.broker,
+            "database_url": addresses.database,
+            "storage_url": addresses.storage,
+        }
+        return check[str(told.field_name)](value)
+
+    @field_validator("worker_name", "lint_suffixes")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError("It holds characters that cannot be shown.")
+        return value
 
     @property
     def database(self) -> str:
@@ -131,5 +193,14 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Return the settings of this process, read at the first call."""
-    return Settings()
+    """Return the settings of this process, read at the first call.
+
+    Raises ``Refused`` for the first variable that cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        why = first["msg"].removeprefix("Value error, ").rstrip(".")
+        raise Refused(f"The setting QUAYLINE_{name} cannot be used: {why}.") from error

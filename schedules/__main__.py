@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 import time
 from queue import Empty, SimpleQueue
 
@@ -10,7 +11,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from pipeline import logs
 from pipeline.core.context import Context, close_context, open_context
-from pipeline.errors import Transient
+from pipeline.errors import QuaylineError, Transient
 from schedules.timetable import Entry, timetable
 
 log = logging.getLogger("schedules")
@@ -24,8 +25,14 @@ SET_BACK_S = 1.0
 
 
 def main() -> None:
-    """Ring the timetable until SIGTERM or SIGINT; a tick that runs then ends first."""
-    context = open_context()
+    """Ring the timetable until SIGTERM or SIGINT; a tick that runs then ends first.
+
+    A setting that cannot be used, or a database that is away, is one sentence and exit code 1.
+    """
+    try:
+        context = open_context()
+    except QuaylineError as error:
+        sys.exit(f"Error: {error.message}")
     logs.configure(context.settings.log_level, context.settings.log_format)
     entries = timetable(context)
     scheduler = BackgroundScheduler(

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from pipeline.cli.settings_table import masked
 from pipeline.core import finishing
+from pipeline.core.context import open_storage
 from pipeline.core.kinds import get_kind
 from pipeline.errors import QuaylineError
 from pipeline.settings import MIB, Settings
 from pipeline.store import database, schema
-from pipeline.store.blobs import BlobStore
 
 #: Clocks that differ by more make leases and due times wrong in logs and estimates.
 MOST_SKEW = timedelta(seconds=5)
@@ -130,8 +130,8 @@ def _skew(theirs: datetime, began: datetime) -> Check:
 def _storage(settings: Settings) -> Iterator[Check]:
     where = masked(settings.storage)
     try:
-        BlobStore(settings.storage).check()
-    except (QuaylineError, OSError, ValueError, ImportError) as error:
+        open_storage(settings).check()
+    except (QuaylineError, OSError, ValueError) as error:
         mend = "Is the folder there and writable, and QUAYLINE_STORAGE_URL right?"
         yield Check("storage", Mark.BAD, f"{where}: {str(error).rstrip('.')}. {mend}")
         return

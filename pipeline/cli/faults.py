@@ -60,8 +60,6 @@ def sentence(error: Exception) -> str:
     """Return what the user can do about the error, as one sentence."""
     if isinstance(error, QuaylineError):
         return error.message
-    if type(error).__name__ == "ValidationError" and hasattr(error, "errors"):
-        return _setting_sentence(error)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}."
@@ -89,12 +87,6 @@ def silence_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
         pass
-
-
-def _setting_sentence(error: Any) -> str:
-    first = error.errors()[0]
-    name = "_".join(str(part) for part in first["loc"]).upper()
-    return f"The setting QUAYLINE_{name} cannot be used: {first['msg']}."
 
 
 def _is_usage(error: Exception) -> bool:

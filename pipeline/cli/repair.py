@@ -17,7 +17,9 @@ dead_letters = typer.Typer(
 def fsck(
     repair: Annotated[bool, typer.Option("--repair", help="Mend what was found.")] = False,
 ) -> None:
-    """Recount every job, look for files that no row needs.
+    """Recount every job, look for files that no row needs and for blobs that are gone.
+
+    Safe beside running workers; files of the last hour are left alone.
 
     Exit code 0: nothing was found, or all of it was mended; 1: something is left.
     """
@@ -29,19 +31,23 @@ def fsck(
         for label, jobs in (
             ("wrong counters", found.wrong_counters),
             ("left open", found.left_open),
-            ("missing sources", found.missing_sources),
+            ("ended with open tasks", found.left_over),
+            ("blobs are gone", found.missing_blobs),
         ):
             for job in jobs:
                 typer.echo(f"{label}: job {job}")
         typer.echo(f"jobs checked: {found.jobs}")
+        typer.echo(f"leases of dead workers: {found.lapsed_leases}")
+        typer.echo(f"rows of jobs that are gone: {found.homeless_rows}")
         typer.echo(f"orphan files: {found.orphan_blobs} ({found.orphan_bytes} bytes)")
         typer.echo(f"spooled files of dead writers: {found.spooled_files}")
+        typer.echo(f"temporary files of dead processes: {found.temporary_files}")
         typer.echo(f"repaired: {found.repaired}")
         if found.clean:
             raise typer.Exit(CLEAN)
         if not repair:
             note("Run `quayline fsck --repair` to mend it.")
-        raise typer.Exit(CLEAN if repair and not found.missing_sources else FAILED)
+        raise typer.Exit(CLEAN if repair and not found.missing_blobs else FAILED)
 
 
 @dead_letters.command("list")
@@ -80,6 +86,8 @@ def show_letter(letter_id: Annotated[str, typer.Argument(metavar="ID")]) -> None
         letter = letters.get(letter_id)
         for name in ("id", "queue", "actor", "reason", "found_at", "replayed_at"):
             typer.echo(f"{name}: {getattr(letter, name)}")
+        if wrong := letters.misfit(letter):
+            typer.echo(f"not taken: {wrong}")
         typer.echo(f"body: {bytes(letter.body).decode('utf-8', 'backslashreplace')!r}")
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline import broker
+from pipeline.errors import Refused, StorageUnavailable
 from pipeline.settings import Settings, get_settings
 from pipeline.store import database, schema
 from pipeline.store.blobs import BlobStore
@@ -26,6 +27,7 @@ def open_context(settings: Settings | None = None) -> Context:
         return _current
     own_broker = settings is not None and settings is not get_settings()
     settings = settings or get_settings()
+    blobs = open_storage(settings)
     database.open_database(
         settings.database, pool=settings.database_pool, timeout_s=settings.database_timeout_s
     )
@@ -39,8 +41,20 @@ def open_context(settings: Settings | None = None) -> Context:
         broker.use_broker(broker.make_broker(settings))
     else:
         broker.current_broker()
-    _current = Context(settings, BlobStore(settings.storage))
+    _current = Context(settings, blobs)
     return _current
+
+
+def open_storage(settings: Settings) -> BlobStore:
+    """Return the storage of the settings; ``Refused`` when it cannot be one in this process."""
+    try:
+        return BlobStore(settings.storage)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise StorageUnavailable(f"The blob storage cannot be opened: {why}.") from error
+    except Exception as error:  # the drivers of fsspec raise what they like
+        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise Refused(f"The setting QUAYLINE_STORAGE_URL cannot be used: {why}.") from error
 
 
 def current_context() -> Context:

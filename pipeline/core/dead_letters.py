@@ -13,10 +13,10 @@ import dramatiq
 
 from pipeline import broker, messages
 from pipeline.clock import new_id
-from pipeline.core import finishing
+from pipeline.core import doorbells, finishing
 from pipeline.core.kinds import all_kinds
 from pipeline.errors import NotFound, Refused, Transient
-from pipeline.messages import Defect
+from pipeline.messages import Actors, Defect
 from pipeline.store.database import dialect, execute, proxy, session, transaction
 from pipeline.store.models import DeadLetterRow
 
@@ -74,12 +74,31 @@ def get(letter_id: str) -> DeadLetterRow:
     return row
 
 
+def misfit(letter: DeadLetterRow) -> str:
+    """Return what the message's actor does not take of its arguments, ``""`` when it takes all.
+
+    Nobody judges those of an actor that this version does not have, or of another form.
+    """
+    told = messages.decoded(bytes(letter.body))
+    if told is None or letter.reason in (Defect.UNDECODABLE, Defect.OTHER_FORM):
+        return ""
+    return messages.misfit(told, doorbells.declared())
+
+
 def replay(letter_id: str) -> None:
-    """Send the message again as a new one; the row stays and says when."""
+    """Send the message again as a new one; the row stays and says when.
+
+    Raises ``Refused`` for one that would be set aside again.
+    """
     letter = get(letter_id)
     told = messages.decoded(bytes(letter.body))
     if told is None or letter.reason == Defect.UNDECODABLE:
         raise Refused("This message cannot be decoded, so it cannot be sent again.")
+    if wrong := misfit(letter):
+        raise Refused(
+            f"{letter.actor} does not take the arguments of this message ({wrong}), so it is not"
+            " sent again."
+        )
     again = broker.message(letter.queue, told.actor_name, *told.args)
     if not broker.send([again.copy(kwargs=told.kwargs)]):
         raise Transient("The broker did not take the message; try again later.")
@@ -102,11 +121,12 @@ def purge(letter_ids: Sequence[str] | None = None) -> int:
 
 def _store(queue: str, bodies: Sequence[bytes]) -> int:
     binary = proxy.obj.get_binary_type()
+    actors = doorbells.declared() if bodies else {}
     new = 0
     with transaction():
         for body in bodies:
             told = messages.decoded(body)
-            reason = _reason(told, queue)
+            reason = _reason(told, queue, actors)
             actor = _shown(told.actor_name) if told and reason != Defect.UNDECODABLE else None
             # Not the message's own id: whoever wrote it may have written that twice.
             key = hashlib.sha256(queue.encode() + b"\0" + body).hexdigest()
@@ -121,8 +141,8 @@ def _store(queue: str, bodies: Sequence[bytes]) -> int:
     return new
 
 
-def _reason(told: dramatiq.Message[Any] | None, queue: str) -> str:
-    wrong = messages.defect(told, queue)
+def _reason(told: dramatiq.Message[Any] | None, queue: str, actors: Actors) -> str:
+    wrong = messages.defect(told, queue, actors)
     if told is None or wrong is not None:
         return wrong or Defect.UNDECODABLE
     known = OWN_ACTORS.union(*((kind.plan_actor, kind.work_actor) for kind in all_kinds()))

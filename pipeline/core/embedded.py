@@ -4,15 +4,14 @@ The same actors, rows and storage as on RabbitMQ; a crash loses nothing, since r
 and the next process on the same database goes on.
 """
 
-import importlib
 import logging
-import sys
 import threading
 from dataclasses import replace
 
 import dramatiq
 
 from pipeline import broker
+from pipeline.core import doorbells, trouble
 from pipeline.core.context import Context, is_open
 from pipeline.core.kinds import release_all
 from pipeline.core.sweep import sweep
@@ -20,19 +19,8 @@ from pipeline.errors import QuaylineError
 
 log = logging.getLogger(__name__)
 
-#: What the ``dramatiq`` command loads in a worker process.
-ACTORS = "actors"
-
 #: Threads for messages that are not a kind's work: plans, finishes, upkeep.
 LIGHT_THREADS = 3
-
-
-def _declare_actors() -> None:
-    importlib.import_module(ACTORS)
-    rooms = [room for name, room in sys.modules.items() if name.partition(".")[0] == ACTORS]
-    for actor in (each for room in rooms for each in vars(room).values()):
-        if isinstance(actor, dramatiq.Actor):
-            broker.take_over(actor)
 
 
 class Embedded:
@@ -41,7 +29,7 @@ class Embedded:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._ended = threading.Event()
-        _declare_actors()
+        doorbells.declared()
         # A kind has at most ``batches_in_flight`` messages, so light ones always find a thread.
         threads = (context.settings.batches_in_flight or 0) + LIGHT_THREADS
         self._worker = dramatiq.Worker(
@@ -60,6 +48,7 @@ class Embedded:
                 sweep(context)
                 context = self._context
             except QuaylineError as error:
+                trouble.note(error)
                 log.warning("A sweep could not run", extra={"error": str(error)})
             except Exception:
                 log.exception("A sweep failed")

@@ -5,11 +5,17 @@ import uuid
 from contextlib import suppress
 
 from pipeline import broker, failpoints, logs
-from pipeline.core import jobs, retries, transitions
+from pipeline.core import jobs, retries, transitions, trouble
 from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.kinds import get_kind
-from pipeline.errors import DatabaseUnavailable, QuaylineError, StorageUnavailable, Transient
+from pipeline.errors import (
+    DatabaseUnavailable,
+    Permanent,
+    QuaylineError,
+    StorageUnavailable,
+    Transient,
+)
 from pipeline.failpoints import Point
 from pipeline.states import Reason
 from pipeline.store.database import execute, transaction
@@ -37,7 +43,11 @@ def run_finish(job_id: uuid.UUID, context: Context) -> None:
     if attempt is None:
         return
     failpoints.reach(Point.FINISH_CLAIMED)
-    job = jobs.get(job_id)
+    try:
+        job = jobs.get(job_id)
+    except Permanent as error:
+        _without_reports(job_id, attempt, error, context)
+        return
 
     def renew() -> bool:
         return transitions.renew_job(job_id, attempt, lease_s=settings.lease_s)
@@ -45,6 +55,8 @@ def run_finish(job_id: uuid.UUID, context: Context) -> None:
     with logs.bind(job_id=str(job_id)), Heartbeat(job_id, renew, lease_s=settings.lease_s):
         try:
             result = get_kind(job.kind).finish(job, context)
+        except Permanent as error:
+            _without_reports(job_id, attempt, error, context)
         except QuaylineError as error:
             _unfinished(job, attempt, error, context)
         except Exception:
@@ -57,21 +69,29 @@ def run_finish(job_id: uuid.UUID, context: Context) -> None:
             failpoints.reach(Point.FINALIZED)
 
 
+def _without_reports(
+    job_id: uuid.UUID, attempt: int, error: QuaylineError, context: Context
+) -> None:
+    """Close the job with the sentence of what went wrong in its result."""
+    told = {"error": error.message}
+    transitions.finalized(job_id, attempt, told, actor=context.settings.worker_name)
+
+
 def _unfinished(job: JobRow, attempt: int, error: QuaylineError, context: Context) -> None:
-    """Try again later, or close the job with the sentence of what went wrong in its result."""
+    """Try again later, or close the job without its reports."""
     settings = context.settings
+    trouble.note(error)
     # If this cannot be written either, the lease lapses.
     with suppress(DatabaseUnavailable):
         if isinstance(error, (DatabaseUnavailable, StorageUnavailable)):
             decision = retries.bear(error.reason, attempt, seconds_since(job.finished_at), settings)
         else:
             decision = retries.decide(Reason.ERROR, attempt, settings)
-        actor = settings.worker_name
         if decision.state == "failed":
-            transitions.finalized(job.id, attempt, {"error": error.message}, actor=actor)
+            _without_reports(job.id, attempt, error, context)
             return
         transitions.put_back_job(
             *(job.id, attempt, decision.delay_s, error.message),
-            actor=actor,
+            actor=settings.worker_name,
             forgiven=decision.forgiven,
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline import broker, failpoints
 from pipeline.clock import new_id
-from pipeline.core import finishing, transitions
+from pipeline.core import documents, finishing, transitions
 from pipeline.core.heartbeat import STOPS
 from pipeline.core.history import record
 from pipeline.core.kinds import get_kind
@@ -138,13 +138,17 @@ def ring(kind_name: str, job_id: uuid.UUID) -> bool:
 
 
 def get(job_id: uuid.UUID | str) -> JobRow:
-    """Return the job's row; ``NotFound`` when there is none of that id."""
+    """Return the job's row; ``NotFound`` when there is none of that id, ``Permanent`` (corrupt)
+    when it cannot be read."""
     try:
         wanted = job_id if isinstance(job_id, uuid.UUID) else uuid.UUID(str(job_id))
     except ValueError:
         raise NotFound(f"{job_id!r} is not the id of a job.") from None
     with session():
-        row = JobRow.get_or_none(JobRow.id == wanted)
+        try:
+            row = JobRow.get_or_none(JobRow.id == wanted)
+        except (ValueError, RecursionError) as error:
+            raise documents.corrupt(f"job {wanted} has a document that is no JSON") from error
     if row is None:
         raise NotFound(f"There is no job {wanted}.")
     return row
@@ -175,10 +179,13 @@ def cancel(job_id: uuid.UUID, *, actor: str) -> bool:
 def stop(job_id: uuid.UUID, reason: Reason, *, actor: str) -> None:
     """Close what the job has pending, and the job itself when nothing of it runs."""
     state, message = STOPS[reason]
-    job = get(job_id)
-    if job.state in TERMINAL_JOB:
+    with session():
+        # Not the whole row: a job whose documents cannot be read must end, too.
+        sql = "SELECT state, planned_at FROM jobs WHERE id = %s"
+        [(is_state, planned_at)] = execute(sql, job_id.hex)
+    if is_state in TERMINAL_JOB:
         return
-    if job.planned_at is None:
+    if planned_at is None:
         ended = transitions.end_unplanned(job_id, STOPPED_JOB[reason], reason, message, actor=actor)
     else:
         ended = transitions.close_pending(job_id, state, reason, message, actor=actor)
@@ -192,14 +199,16 @@ def retry(job_id: uuid.UUID, *, actor: str, heard: bool = True) -> uuid.UUID:
     job = get(job_id)
     if job.state not in TERMINAL_JOB:
         raise Refused(f"The job is still {job.state}; only an ended job can be run again.")
+    documents.read(get_kind(job.kind).parameters, job.parameters, "parameters")
+    labels = documents.mapping(job.labels, "labels")
     return submit(
         Submission(
             kind=job.kind,
             parameters=job.parameters,
-            source=job.source,
+            source=None if job.source is None else documents.mapping(job.source, "source"),
             priority=job.priority,
             owner=job.owner,
-            labels={**job.labels, "retry_of": str(job.id), "retried_by": actor},
+            labels={**labels, "retry_of": str(job.id), "retried_by": actor},
         ),
         heard=heard,
     )

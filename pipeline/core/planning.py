@@ -7,13 +7,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from pipeline import broker, failpoints, logs
-from pipeline.core import finishing, jobs, retries, transitions
+from pipeline.core import finishing, jobs, retries, transitions, trouble
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
 from pipeline.core.heartbeat import STOPS, Heartbeat
 from pipeline.core.kinds import get_kind
 from pipeline.core.transitions import NewTask
-from pipeline.errors import DatabaseUnavailable, QuaylineError, StorageUnavailable, Transient
+from pipeline.errors import (
+    DatabaseUnavailable,
+    Permanent,
+    QuaylineError,
+    StorageUnavailable,
+    Transient,
+)
 from pipeline.failpoints import Point
 from pipeline.states import JobState, Reason
 from pipeline.store.database import execute, transaction
@@ -80,7 +86,11 @@ def run_plan(job_id: uuid.UUID, context: Context) -> None:
     if attempt is None:
         return
     failpoints.reach(Point.PLAN_CLAIMED)
-    job = jobs.get(job_id)
+    try:
+        job = jobs.get(job_id)
+    except Permanent as error:
+        _failed(job_id, error.reason, error.message, context)
+        return
 
     def renew() -> bool:
         return transitions.renew_job(job_id, attempt, lease_s=settings.lease_s)
@@ -104,13 +114,16 @@ def run_plan(job_id: uuid.UUID, context: Context) -> None:
             text = "Planning failed unexpectedly; the log has the traceback."
             _again(job, attempt, Transient(text), context)
         else:
-            ended = transitions.planned(
-                job_id, attempt, stage="working", actor=settings.worker_name
-            )
-            failpoints.reach(Point.PLANNED)
-            if ended:
-                finishing.announce(job_id)
-            dispatch(job.kind, context)
+            _planned(job, attempt, context)
+
+
+def _planned(job: JobRow, attempt: int, context: Context) -> None:
+    actor = context.settings.worker_name
+    ended = transitions.planned(job.id, attempt, stage="working", actor=actor)
+    failpoints.reach(Point.PLANNED)
+    if ended:
+        finishing.announce(job.id)
+    dispatch(job.kind, context)
 
 
 def _stopped(job_id: uuid.UUID, beat: Heartbeat, context: Context) -> None:
@@ -120,6 +133,7 @@ def _stopped(job_id: uuid.UUID, beat: Heartbeat, context: Context) -> None:
 
 def _again(job: JobRow, attempt: int, error: QuaylineError, context: Context) -> None:
     settings = context.settings
+    trouble.note(error)
     # If this cannot be written either, the lease lapses.
     with suppress(DatabaseUnavailable):
         if isinstance(error, (DatabaseUnavailable, StorageUnavailable)):

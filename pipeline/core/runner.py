@@ -11,13 +11,13 @@ import tenacity
 
 from pipeline import failpoints, logs
 from pipeline.clock import new_id
-from pipeline.core import finishing, jobs, retries, transitions
+from pipeline.core import finishing, jobs, retries, transitions, trouble
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
 from pipeline.core.heartbeat import STOPS, Heartbeat
 from pipeline.core.kinds import get_kind
 from pipeline.core.transitions import Claim, Outcome
-from pipeline.errors import DatabaseUnavailable, NotFound, Transient
+from pipeline.errors import DatabaseUnavailable, NotFound, Permanent, Transient
 from pipeline.failpoints import Point
 from pipeline.states import Reason, TaskState
 from pipeline.store import results
@@ -163,6 +163,7 @@ def _patiently(limit_s: float) -> tenacity.Retrying:
         retry=tenacity.retry_if_exception_type(DatabaseUnavailable),
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=5),
         stop=tenacity.stop_after_delay(limit_s),
+        before_sleep=trouble.note_attempt,
         reraise=True,
     )
 
@@ -177,6 +178,9 @@ def run_batch(job_id: uuid.UUID, task_ids: Sequence[str], context: Context) -> N
         job = jobs.get(job_id)
     except NotFound:
         log.info("A message named a job that is gone", extra={"job_id": str(job_id)})
+        return
+    except Permanent as error:
+        _give_up(job_id, claims, error, context)
         return
     if claims:
         failpoints.reach(Point.CLAIMED)
@@ -205,6 +209,17 @@ def _claim(job_id: uuid.UUID, task_ids: Sequence[str], context: Context) -> list
     raise AssertionError("The last attempt returns or raises.")
 
 
+def _give_up(
+    job_id: uuid.UUID, claims: Sequence[Claim], error: Permanent, context: Context
+) -> None:
+    """End the tasks of a job whose row cannot be read."""
+    ledger = Ledger(job_id, claims, context)
+    ledger.strike(error.reason, error.message)
+    ledger.flush()
+    if ledger.job_ended:
+        finishing.announce(job_id)
+
+
 def _work(job: JobRow, claims: list[Claim], context: Context) -> None:
     ledger = Ledger(job.id, claims, context)
 
@@ -216,8 +231,11 @@ def _work(job: JobRow, claims: list[Claim], context: Context) -> None:
         try:
             get_kind(job.kind).work(job, claims, ledger, beat, context)
         except Transient as error:
+            trouble.note(error)
             pause = context.settings.backoff_s
             ledger.hand_back(error.reason, error.message, delay_s=pause)
+        except Permanent as error:
+            ledger.strike(error.reason, error.message)
         except Exception:
             log.exception("A batch failed")
             text = "The worker failed unexpectedly; its log has the traceback."

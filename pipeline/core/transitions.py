@@ -6,7 +6,6 @@ may run twice: an ambiguous commit is settled by running the same call again.
 Lock order, everywhere: tasks before their job.
 """
 
-import json
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.clock import new_id
+from pipeline.core import documents
 from pipeline.core.history import clean, record
 from pipeline.core.rollup import roll_up
 from pipeline.states import JobState, Reason, TaskState
@@ -120,7 +120,7 @@ def _claims(rows: list[tuple[Any, ...]]) -> list[Claim]:
 
 def _claim(task_id: uuid.UUID | str, *told: Any) -> Claim:
     seq, name, attempt, strikes, size_bytes, payload = told
-    document = json.loads(payload)
+    document = documents.loaded(payload)
     return Claim(as_uuid(task_id), seq, name, attempt, strikes, size_bytes, document)
 
 
@@ -310,6 +310,41 @@ def put_back_job(
         )
         for (state,) in rows:
             record(job_id, "job", state, state, actor=actor, message=message)
+
+
+def release_lapsed(since_s: float, *, actor: str) -> int:
+    """Release the leases on planning and finishing that lapsed longer ago; return how many.
+
+    They are due at once, and the run stays counted.
+    """
+    sql = dialect()
+    with transaction():
+        rows = execute(
+            "UPDATE jobs SET worker = NULL, lease_until = NULL, hinted_at = NULL"
+            f" WHERE lease_until < {sql.later('%s')} RETURNING id, state",
+            -since_s,
+        )
+        for job_id, state in rows:
+            text = "The worker was lost."
+            record(as_uuid(job_id), "job", state, state, actor=actor, message=text)
+    return len(rows)
+
+
+def close_left_over(job_id: uuid.UUID, *, actor: str) -> int:
+    """Cancel what is open of a job that has ended; return how many tasks. Counters are not moved:
+    they may be what is wrong."""
+    sql = dialect()
+    with transaction():
+        rows = execute(
+            "UPDATE tasks SET state = 'cancelled', reason = %s, message = %s, worker = NULL,"
+            f" lease_until = NULL, finished_at = {sql.now} WHERE job_id = %s"
+            " AND state IN ('pending', 'running') AND job_id IN"
+            " (SELECT id FROM jobs WHERE finished_at IS NOT NULL)"
+            " RETURNING seq, state, reason",
+            *(Reason.CANCELLED, "The job had ended without it.", job_id.hex),
+        )
+        _record_tasks(job_id, "running", rows, actor)
+    return len(rows)
 
 
 def end_unplanned(

@@ -144,7 +144,8 @@ def _connectable(url: str, pool: int, timeout_s: float) -> peewee.Database:
             },
         )
     if parts.scheme in ("postgresql", "postgres"):
-        conninfo = parts._replace(scheme="postgresql").geturl()
+        # By hand: geturl() drops the // before an empty host (postgresql:///db?host=/run/postgresql).
+        conninfo = f"postgresql:{url.partition(':')[2]}"
         limits = {**_patience(timeout_s), **dict(parse_qsl(parts.query))}
         # Not at the top: an embedded process needs no driver of PostgreSQL.
         from pipeline.store.pool import PostgresPool

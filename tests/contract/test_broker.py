@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from pika.exceptions import NackError, UnroutableError
 from pipeline import broker
 from pipeline.rabbit import QuaylineConsumer
 from pipeline.settings import Settings
+from pipeline.signatures import JobId, TaskIds
 from tests.support.servers import Rabbit, drop_broken_connections
 from tests.support.waiting import eventually
 
@@ -195,6 +197,57 @@ def test_messages_that_are_not_ours_are_set_aside_and_block_nobody(
         eventually(lambda: seam.dead_letters("contract") >= 3 * len(TRAPS) - 3, within_s=20)
     # An object of arguments is read as the list of its keys.
     assert {told for told in seam.received if told != (1,)} <= {("a",)}
+
+
+def bound(actor: str, *args: Any, **kwargs: Any) -> dramatiq.Message[Any]:
+    """Return a message of ours with these arguments."""
+    return broker.message("contract", actor, *args).copy(kwargs=kwargs)
+
+
+JOB = str(uuid.UUID(int=0xABC))
+#: Each would raise in the actor, or make it do what nobody asked for.
+MISFITS: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
+    *(((), {}), ((1,), {}), ((None, [JOB]), {}), (("not-a-uuid", [JOB]), {}), ((JOB,), {})),
+    *(((JOB, "x"), {}), ((JOB, [1, None]), {}), ((JOB, [[JOB]]), {}), ((JOB, {JOB: 1}), {})),
+    *(((JOB, [JOB], 1), {}), ((JOB, [JOB]), {"job_id": JOB}), ((JOB, [JOB]), {"more": 1})),
+    *(((JOB, [JOB] * 1001), {}), (([JOB] * 5000,), {}), ((JOB, [JOB]), {"\ud800": 1})),
+    *((("\ud800", [JOB]), {}), ((JOB.upper(), [JOB]), {}), ((f"{JOB}\n", [JOB]), {})),
+)
+
+
+def test_arguments_that_the_actor_does_not_take_are_set_aside_in_one_line(
+    seam: Seam, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken: list[tuple[str, list[str]]] = []
+
+    def work(job_id: JobId, task_ids: TaskIds) -> None:
+        taken.append((job_id, task_ids))
+
+    dramatiq.actor(queue_name="contract", broker=seam.broker)(work)
+    with seam.working():
+        for args, kwargs in MISFITS:
+            seam.publish_raw("contract", bound("work", *args, **kwargs).encode())
+        assert broker.send([bound("work", JOB, [JOB]), bound("work", job_id=JOB, task_ids=[])])
+        eventually(lambda: len(taken) == 2, within_s=20)
+        eventually(lambda: seam.dead_letters("contract") == len(MISFITS), within_s=20)
+        eventually(lambda: broker.waiting("contract") == 0, within_s=10)
+    assert taken == [(JOB, [JOB]), (JOB, [])]
+    told = [each for each in caplog.records if each.levelname not in ("DEBUG", "INFO")]
+    assert [each.__dict__["why"] for each in told] == ["bad_arguments"] * len(MISFITS)
+    assert all(each.exc_info is None and each.__dict__["told"] for each in told)
+
+
+def test_without_types_an_actor_is_given_any_number_that_it_takes(seam: Seam) -> None:
+    seen: list[tuple[Any, Any]] = []
+
+    def loose(first, second=None):
+        seen.append((first, second))
+
+    dramatiq.actor(queue_name="contract", broker=seam.broker)(loose)
+    with seam.working():
+        assert broker.send([bound("loose"), bound("loose", 1, 2, 3), bound("loose", [[1]], {})])
+        eventually(lambda: seam.dead_letters("contract") == 2, within_s=20)
+        eventually(lambda: seen == [([[1]], {})], within_s=10)
 
 
 def dead_bodies() -> list[bytes]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
 import psycopg
 import pytest
@@ -76,6 +77,18 @@ def test_database_without_an_encoding_keeps_text(tmp_path: Path, database: str) 
         finally:
             close_context()
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def test_url_may_name_its_host_among_the_parameters(tmp_path: Path, database: str) -> None:
+    told = urlsplit(database)
+    place = {"host": told.hostname, "port": told.port, "user": told.username}
+    url = f"postgresql://{told.path}?{urlencode({**place, 'password': told.password or ''})}"
+    open_context(Settings(state_dir=tmp_path, database_url=url))
+    try:
+        with session():
+            assert execute("SELECT current_database()") == [(told.path[1:],)]
+    finally:
+        close_context()
 
 
 def test_more_threads_than_connections_wait_for_one_another(opened: Context) -> None:

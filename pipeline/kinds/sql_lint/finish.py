@@ -1,13 +1,12 @@
 """The end of a lint job: its reports and the gate's verdict."""
 
-import json
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
 from typing import Any, BinaryIO
 
-from pipeline.core import jobs
+from pipeline.core import documents, jobs
 from pipeline.core.context import Context
 from pipeline.errors import NotFound, Refused
 from pipeline.kinds.sql_lint.gate import Baseline, evaluate
@@ -21,7 +20,7 @@ from pipeline.store.models import JobRow
 
 def finish(job: JobRow, context: Context) -> dict[str, Any]:
     """Write the reports that were asked for; return verdict and counts, the job's result."""
-    parameters = LintParameters.model_validate(job.parameters)
+    parameters = documents.read(LintParameters, job.parameters, "parameters")
     report = lint_report(job, context.blobs)
     for name in parameters.reports:
         with context.blobs.writing(report_name(job.id, name)) as stream:
@@ -32,7 +31,7 @@ def finish(job: JobRow, context: Context) -> dict[str, Any]:
 
 def lint_report(job: JobRow, blobs: BlobStore) -> LintReport:
     """Return the job and its files as the report writers take them, straight from the rows."""
-    parameters = LintParameters.model_validate(job.parameters)
+    parameters = documents.read(LintParameters, job.parameters, "parameters")
     baseline = None
     if parameters.baseline is not None:
         baseline = Baseline.from_bytes(blobs.read(parameters.baseline))
@@ -48,7 +47,7 @@ def lint_report(job: JobRow, blobs: BlobStore) -> LintReport:
         "message": job.message,
         "kind": job.kind,
         "dialect": parameters.dialect,
-        "source": (job.source or {}).get("name"),
+        "source": job.source.get("name") if isinstance(job.source, dict) else None,
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
@@ -102,7 +101,6 @@ def _files(job_id: uuid.UUID, baseline: Baseline | None) -> Iterator[FileReport]
 def _notes(job_id: uuid.UUID, blobs: BlobStore) -> dict[str, Any]:
     try:
         with closing(blobs.open_named(notes_name(str(job_id)))) as stream:
-            notes: dict[str, Any] = json.load(stream)
-            return notes
+            return documents.loaded(stream.read())
     except NotFound:
         return {}

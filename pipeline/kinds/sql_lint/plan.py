@@ -15,12 +15,13 @@ from typing import Any, BinaryIO
 from pipeline.adapters.archives import Archive, ArchiveLimits, Member, open_archive
 from pipeline.adapters.sqlfluff.config import ConfigTree, Effective, is_config_name
 from pipeline.adapters.sqlfluff.version import engine_version
+from pipeline.core import documents
 from pipeline.core.context import Context
 from pipeline.core.planning import Planning
 from pipeline.core.transitions import NewTask
 from pipeline.errors import Permanent
 from pipeline.kinds.sql_lint.configuration import config_tree, sql_suffixes
-from pipeline.kinds.sql_lint.spec import LintParameters
+from pipeline.kinds.sql_lint.spec import LintParameters, StoredSource
 from pipeline.settings import Settings
 from pipeline.states import Reason, TaskState
 from pipeline.store import results
@@ -39,8 +40,9 @@ MOST_WARNINGS = 1000
 
 def plan(job: JobRow, planning: Planning, context: Context) -> None:
     """Expand the job's archive into tasks; ``Refused`` when the whole of it cannot be used."""
-    parameters = LintParameters.model_validate(job.parameters)
-    with closing(context.blobs.open(job.source["digest"])) as file:
+    parameters = documents.read(LintParameters, job.parameters, "parameters")
+    source = documents.read(StoredSource, job.source, "source")
+    with closing(context.blobs.open(source.digest)) as file:
         Expansion(file, parameters, planning, context).run()
 
 

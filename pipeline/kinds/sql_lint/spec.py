@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.settings import MOST_BYTES
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
 RuleList = Annotated[str, Field(max_length=2000, pattern=r"^[A-Za-z0-9_.,*?\- ]*$")]
 ConfigName = Annotated[str, Field(max_length=255)]
@@ -17,6 +19,32 @@ ReportName = Literal[
 
 #: Keys of SQLFluff's command line that a submitter may also give; others go in a config file.
 OVERRIDES = ("ignore", "warnings", "disable_noqa", "disable_noqa_except", "warn_unused_ignores")
+
+
+#: The SHA-256 of a blob, or the key of a result, in hex.
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class StoredSource(BaseModel):
+    """What a job's row tells of its archive; what else stands there is for people."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    digest: Digest
+
+
+class Place(BaseModel):
+    """Where the content of a task's file lies: in a pack, from a byte on; under its configuration.
+
+    ``blobs``: the pack and the configuration; ``key``: that of the result.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    blobs: Annotated[list[Digest], Field(min_length=2, max_length=2)]
+    at: int = Field(ge=0, le=MOST_BYTES)
+    length: int = Field(ge=0, le=MOST_BYTES)
+    key: Digest
 
 
 class LintParameters(BaseModel):
@@ -47,9 +75,7 @@ class LintParameters(BaseModel):
     disable_noqa: bool = Field(False, description="Do not honour in-file noqa and ignore.")
     local_config: bool = Field(True, description="Honour the config files beside the SQL.")
     fail_on: FailOn = Field("any", description="When the gate fails.")
-    baseline: str | None = Field(
-        None, pattern=r"^[0-9a-f]{64}$", description="Blob of the baseline: known violations."
-    )
+    baseline: Digest | None = Field(None, description="Blob of the baseline: known violations.")
     reports: list[ReportName] = Field(
         default=["json", "html"],
         max_length=len(get_args(ReportName)),

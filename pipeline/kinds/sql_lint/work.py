@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import uuid
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,11 +13,13 @@ from typing import Any
 
 from pipeline import broker
 from pipeline.adapters.sqlfluff.pool import LintPool, LintWork
+from pipeline.core import documents
 from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.runner import Ending, Ledger
 from pipeline.core.transitions import Claim
-from pipeline.kinds.sql_lint.spec import LintParameters
+from pipeline.errors import NotFound, Permanent
+from pipeline.kinds.sql_lint.spec import LintParameters, Place
 from pipeline.states import Reason
 from pipeline.store import results
 from pipeline.store.blobs import BlobStore
@@ -35,25 +38,30 @@ def work(
     job: JobRow, claims: Sequence[Claim], ledger: Ledger, beat: Heartbeat, context: Context
 ) -> None:
     """Lint the claimed files, the largest first; stops early when the job is stopped."""
-    parameters = LintParameters.model_validate(job.parameters)
+    parameters = documents.read(LintParameters, job.parameters, "parameters")
     pool = lint_pool(context)
-    known = results.known(claim.payload["key"] for claim in claims) if parameters.cache else set()
+    places = _places(claims, ledger)
+    known = results.known(place.key for place in places.values()) if parameters.cache else set()
     ends_at = time.monotonic() + BATCH_BUDGET_S
 
     def goes_on() -> bool:
         return not (beat.stopped() or broker.stopping() or time.monotonic() > ends_at)
 
     def lint(claim: Claim) -> Ending:
-        key = claim.payload["key"]
+        place = places[claim.id]
+        key = place.key
         if key in known:
             return Ending(claim, result_key=key)
-        reply = pool.lint(_work_of(claim, parameters, context.blobs), cancelled=beat.stopped)
+        told = _work_of(claim, place, parameters, context.blobs)
+        if isinstance(told, Ending):
+            return told
+        reply = pool.lint(told, cancelled=beat.stopped)
         result = None
         if reply.result is not None:
             result = Result(key, reply.result, counts(reply.result))
         return Ending(claim, reply.reason, reply.message, result)
 
-    for ending in _ahead(lint, claims, goes_on):
+    for ending in _ahead(lint, [each for each in claims if each.id in places], goes_on):
         if beat.stopped():
             return
         ledger.add(ending)
@@ -90,24 +98,53 @@ def counts(document: dict[str, Any]) -> dict[str, int]:
     }
 
 
-def _work_of(claim: Claim, parameters: LintParameters, blobs: BlobStore) -> LintWork:
-    payload = claim.payload
-    pack, config = payload["blobs"]
-    packed = blobs.read(pack, payload["at"], payload["length"])
+def _places(claims: Sequence[Claim], ledger: Ledger) -> dict[uuid.UUID, Place]:
+    """Return where the files lie; a task whose row does not say so has ended."""
+    places = {}
+    for claim in claims:
+        try:
+            places[claim.id] = documents.read(Place, claim.payload, "payload")
+        except Permanent as error:
+            ledger.add(Ending(claim, error.reason, error.message))
+    return places
+
+
+def _work_of(
+    claim: Claim, place: Place, parameters: LintParameters, blobs: BlobStore
+) -> LintWork | Ending:
+    """Return what the child is to do; how the task ends when what it needs is not there."""
+    digest = place.blobs[1]
+    try:
+        data, config = _content(blobs, place), _config(blobs, digest)
+    except NotFound as error:
+        # On a shared folder this machine may be the last to see a file: it is looked for again.
+        return Ending(claim, Reason.STORAGE, error.message)
+    except Permanent as error:
+        return Ending(claim, error.reason, error.message)
     return LintWork(
         name=claim.name,
-        data=zlib.decompress(packed),
-        config=_config(blobs, config),
-        config_digest=config,
+        data=data,
+        config=config,
+        config_digest=digest,
         fix=parameters.fix,
         disable_noqa=parameters.disable_noqa,
     )
 
 
+def _content(blobs: BlobStore, place: Place) -> bytes:
+    packed = blobs.read(place.blobs[0], place.at, place.length)
+    try:
+        return zlib.decompress(packed)
+    except zlib.error as error:
+        raise documents.corrupt(f"payload: no file lies at byte {place.at}") from error
+
+
 @lru_cache(maxsize=256)
 def _config(blobs: BlobStore, digest: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(blobs.read(digest))
-    return document
+    try:
+        return documents.mapping(json.loads(blobs.read(digest)), "configuration")
+    except (ValueError, RecursionError) as error:
+        raise documents.corrupt("payload: its configuration is no JSON") from error
 
 
 _pool: LintPool | None = None

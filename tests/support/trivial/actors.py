@@ -8,6 +8,7 @@ import actors
 from pipeline.core import planning, runner
 from pipeline.core.context import current_context
 from pipeline.core.kinds import register
+from pipeline.signatures import JobId, TaskIds
 from tests.support.trivial import KIND
 
 assert actors
@@ -15,12 +16,12 @@ register(KIND)
 
 
 @dramatiq.actor(queue_name="trivial_plan")
-def plan_trivial(job_id):
+def plan_trivial(job_id: JobId):
     """Plan."""
     planning.run_plan(uuid.UUID(job_id), current_context())
 
 
 @dramatiq.actor(queue_name="trivial_work")
-def work_trivial(job_id, task_ids):
+def work_trivial(job_id: JobId, task_ids: TaskIds):
     """Work."""
     runner.run_batch(uuid.UUID(job_id), task_ids, current_context())

@@ -1,6 +1,7 @@
 """fsck and dead-letters at the command line."""
 
 import re
+import uuid
 from pathlib import Path
 
 from pipeline import broker
@@ -11,11 +12,12 @@ from pipeline.store import database
 from tests.unit.cli.conftest import Quayline, StandIn
 
 
-def letters(count: int) -> None:
+def letters(count: int, *more: bytes) -> None:
     """Put dead letters into the database of the command line."""
     open_context(get_settings())
-    bodies = [broker.message("monitoring", "finish_job", n).encode() for n in range(count)]
-    dead_letters._store("monitoring", bodies)
+    ids = [str(uuid.UUID(int=n)) for n in range(count)]
+    bodies = [broker.message("monitoring", "finish_job", told).encode() for told in ids]
+    dead_letters._store("monitoring", [*bodies, *more])
     close_context()
 
 
@@ -55,6 +57,21 @@ def test_dead_letters_are_listed_shown_sent_again_and_thrown_away(
     assert quayline("dead-letters", "list").stdout.count("yes") == 1
     assert "thrown away: 1" in quayline("dead-letters", "purge", ids[1]).stdout
     assert "thrown away: 2" in quayline("dead-letters", "purge", "--all").stdout
+
+
+def test_dead_letter_with_bad_arguments_says_so_and_is_not_sent_again(
+    quayline: Quayline, here: Path
+) -> None:
+    letters(1, broker.message("monitoring", "finish_job", 3).encode())
+    listed = quayline("dead-letters", "list").stdout
+    [bad] = [line.split() for line in listed.splitlines() if "bad_arguments" in line]
+    shown = quayline("dead-letters", "show", bad[0]).stdout
+    assert "not taken: job_id: Input should be a valid string\n" in shown
+    done = quayline("dead-letters", "replay", bad[0])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("Error: finish_job does not take the arguments of this message")
+    assert "Traceback" not in done.output
+    assert "yes" not in quayline("dead-letters", "list").stdout
 
 
 def test_dead_letters_refuse_what_cannot_be_meant(quayline: Quayline, here: Path) -> None:
