@@ -23,7 +23,6 @@ def main() -> int:
         folder=told.out.resolve(),
         quick=told.quick,
         pairs=1 if told.quick else told.pairs,
-        big=told.big,
         processes=told.processes,
         corpus=told.corpus,
         files=told.files,
@@ -51,7 +50,6 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--bench", action="append", default=[], help=", ".join((*BENCHES, *LONG)))
     parser.add_argument("--quick", action="store_true", help="small and once: does it run at all")
-    parser.add_argument("--big", action="store_true", help="also 100,000 tasks")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of each comparison")
     parser.add_argument("--processes", type=int, default=2, help="worker processes")
     parser.add_argument("--corpus", type=Path, help="a folder of SQL of your own")

@@ -19,7 +19,6 @@ class Plan:
     folder: Path
     quick: bool = False
     pairs: int = 3
-    big: bool = False
     processes: int = 2
     corpus: Path | None = None
     files: int | None = None

@@ -1,4 +1,7 @@
-"""Fan-out and roll-up of tasks that do nothing: what is left is the cost of the machine."""
+"""Fan-out and roll-up of tasks that do nothing: what is left is the cost of the machine.
+
+From the submission to the finished end, and Celery's chords from the call to the callback's result.
+"""
 
 import time
 import uuid
@@ -10,27 +13,42 @@ from pipeline.core import jobs
 from pipeline.core.jobs import Submission
 from pipeline.core.kinds import register
 from tests.benchmarks import counting
+from tests.benchmarks.celery_chord import CHORD, CHUNK, CHUNKS, celery
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.registry import Plan
 from tests.benchmarks.service import Service, service, used
 from tests.support import trivial
 
 ACTORS = "tests.support.trivial.actors"
-SIZES, BIG = (100, 1000, 10_000), 100_000
+SIZES, COMPARED, BIG = (100, 1000, 10_000, 100_000), 10_000, 100_000
 POLL_S = 0.005
 LIMIT_S = 300.0
 
 
 def run(plan: Plan) -> list[Figure]:
-    """Return a figure per size, from submit to the finished end, and what was said per task."""
+    """Return a figure per size, those beside Celery, and what was said per task."""
     register(trivial.KIND)
-    sizes = SIZES[:2] if plan.quick else (*SIZES, BIG) if plan.big else SIZES
+    sizes = SIZES[:2] if plan.quick else SIZES
+    compared = sizes[-1] if plan.quick else COMPARED
     with service(plan.folder) as running:
         running.work(ACTORS, processes=plan.processes)
         timed(running, 200)
         figures = [figure(running, size, plan) for size in sizes]
-    said = _said(plan, sizes[-1] if not plan.big else SIZES[-1])
-    return [*figures, said]
+        figures += _beside_celery(running, compared, plan)
+    return [*figures, _said(plan, compared)]
+
+
+def _beside_celery(running: Service, size: int, plan: Plan) -> list[Figure]:
+    """Return the figures of pairs run in turn: ours, a chord, ours, a chord of chunks."""
+    pairs: dict[str, list[tuple[float, float]]] = {CHORD: [], CHUNKS: []}
+    with celery(plan.folder, plan.processes) as chord:
+        chord(CHUNKS, CHUNK * 10)
+        for _ in range(plan.pairs):
+            for peer, told in pairs.items():
+                told.append((timed(running, size)["all"], chord(peer, size)))
+    return [
+        Figure.of_pairs(f"rollup {size}: {peer}", size, peer, told) for peer, told in pairs.items()
+    ]
 
 
 def figure(running: Service, size: int, plan: Plan, name: str = "rollup") -> Figure:
