@@ -11,7 +11,7 @@ from sqlfluff.core.linter.linted_dir import LintedDir
 from sqlfluff.core.linter.linted_file import TMP_PRS_ERROR_TYPES
 from sqlfluff.core.rules import RulePack
 
-from pipeline.adapters.sqlfluff import inline
+from pipeline.adapters.sqlfluff import inline, shortcuts
 from pipeline.adapters.sqlfluff.decoding import NotText, decode
 from pipeline.adapters.sqlfluff.logbook import Logbook
 from pipeline.adapters.sqlfluff.preparing import BadConfig, Prepared, Workshop
@@ -49,6 +49,7 @@ class Engine:
         except BaseException as error:  # noqa: BLE001  (a Rust panic is a BaseException)
             return failure(Reason.ENGINE_ERROR, _sentence(error))
         finally:
+            shortcuts.forget()
             self._book.take()
             sys.setrecursionlimit(1000)
 

@@ -155,8 +155,9 @@ def _load_engine() -> Any:
 
     tqdm.tqdm.monitor_interval = 0  # its monitor would be a second thread
     progress_bar_configuration.disable_progress_bar = True
-    from pipeline.adapters.sqlfluff import child, decoding, linting
+    from pipeline.adapters.sqlfluff import child, decoding, linting, shortcuts
 
+    shortcuts.install()
     sample = "-- naïve 中文 注释 données\nSELECT 1\n"
     for encoding in ("utf-8", "gb18030", "utf-16-le"):
         decoding.decode(sample.encode(encoding))

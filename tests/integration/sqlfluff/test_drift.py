@@ -1,4 +1,4 @@
-"""The allow-list knows what this version of SQLFluff knows; a new version shows here first."""
+"""What we know of SQLFluff is what this version is like; a new version shows here first."""
 
 import pytest
 from sqlfluff.core.config import removed, validate
@@ -6,7 +6,7 @@ from sqlfluff.core.plugin.host import get_plugin_manager
 from sqlfluff.core.rules import get_ruleset
 from sqlfluff.core.rules.config_info import get_config_info
 
-from pipeline.adapters.sqlfluff import allowlist, config, reading
+from pipeline.adapters.sqlfluff import allowlist, config, reading, shortcuts
 from pipeline.adapters.sqlfluff.allowlist import Verdict
 
 DEFAULTS = {
@@ -51,3 +51,7 @@ def test_every_outdated_key_is_left_to_sqlfluffs_own_answer(one: removed._Remove
     verdicts = [allowlist.judge(one.old_path, value) for value in (1, "before", True)]
 
     assert Verdict.HONOUR in verdicts
+
+
+def test_every_function_with_a_shortcut_is_as_it_was_when_that_was_written():
+    assert shortcuts.strangers() == {}

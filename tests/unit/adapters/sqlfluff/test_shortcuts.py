@@ -1,0 +1,190 @@
+"""Each shortcut answers as the function of SQLFluff that it replaces, segment by segment."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from sqlfluff.core import FluffConfig, Linter
+from sqlfluff.core.parser.segments.base import BaseSegment
+from sqlfluff.core.rules import get_ruleset
+from sqlfluff.core.rules.context import RuleContext
+from sqlfluff.core.rules.crawlers import SegmentSeekerCrawler
+from sqlfluff.utils.analysis import select
+
+from pipeline.adapters.sqlfluff import shortcuts, tree_index
+from pipeline.adapters.sqlfluff.tree_index import TooDeep, TreeIndex
+
+SHOP = Path(__file__).parents[3] / "samples" / "shop"
+#: But one, of which there is no tree.
+SAMPLES = sorted(path for path in SHOP.rglob("*.sql") if path.stem != "unfinished_merge")
+
+#: Beside the shop's files: what is unparsable in part, nests, or is empty.
+TEXTS = (
+    "",
+    "-- nothing but this\n",
+    "SELECT a FROM t WHERE (SELECT b FROM (SELECT c AS d FROM u AS v) AS w) IN (1, (2), ((3)))\n",
+    "WITH x AS (SELECT 1), y AS (WITH z AS (SELECT a FROM x) SELECT * FROM z) SELECT * FROM y\n",
+    "SELECT a FROM t WHERE b ==== (SELECT c FROM d) AND e;\nSELECT f, FROM g\n",
+    "MERGE INTO t USING (SELECT a FROM s) AS q ON t.a = q.a WHEN MATCHED THEN UPDATE SET b = q.b\n",
+    "SELECT a, CASE WHEN b THEN (SELECT max(c) OVER (PARTITION BY d) FROM e) END AS f FROM g\n",
+)
+
+
+def parsed(text: str, dialect: str = "postgres") -> BaseSegment:
+    tree = Linter(config=FluffConfig(overrides={"dialect": dialect})).parse_string(text).tree
+    assert tree is not None
+    return tree
+
+
+@pytest.fixture(
+    params=[*TEXTS, *SAMPLES],
+    ids=lambda one: one.stem if isinstance(one, Path) else str(TEXTS.index(one)),
+)
+def tree(request: pytest.FixtureRequest) -> Iterator[BaseSegment]:
+    """A parse tree, indexed as while its file is linted."""
+    told = request.param
+    root = parsed(told.read_text() if isinstance(told, Path) else told)
+    shortcuts._index = TreeIndex(root)
+    yield root
+    shortcuts.forget()
+
+
+def types_of(tree: BaseSegment) -> list[str]:
+    return sorted({*tree.descendant_type_set, *tree.class_types, "merge_statement"})
+
+
+def test_every_segment_finds_what_it_found_before(tree: BaseSegment):
+    wanted = [(one,) for one in types_of(tree)] + [
+        ("keyword", "expression"),
+        ("object_reference", "bracketed"),
+    ]
+    barred = [None, "select_statement", ["bracketed", "expression"]]
+    for segment in [tree, *tree.recursive_crawl_all()]:
+        for types in wanted:
+            for into in (True, False):
+                for walls in barred:
+                    told = {"recurse_into": into, "no_recursive_seg_type": walls}
+                    theirs = list(BaseSegment.recursive_crawl(segment, *types, **told))
+                    ours = list(shortcuts._crawl(segment, *types, **told))
+                    assert list(map(id, ours)) == list(map(id, theirs)), (types, told)
+    without_self = {"allow_self": False}
+    assert [id(one) for one in shortcuts._crawl(tree, *tree.class_types, **without_self)] == [
+        id(one) for one in BaseSegment.recursive_crawl(tree, *tree.class_types, **without_self)
+    ]
+
+
+def test_types_are_those_that_sqlfluff_tells(tree: BaseSegment):
+    pairs = list(combinations(types_of(tree), 2))[::7]
+    for segment in tree.recursive_crawl_all():
+        is_type, class_types = (
+            (shortcuts._raw_is_type, shortcuts._raw_class_types)
+            if segment.is_raw()
+            else (shortcuts._is_type, lambda one: one.class_types)
+        )
+        assert class_types(segment) == segment.class_types
+        assert [is_type(segment, *pair) for pair in pairs] == [
+            segment.is_type(*pair) for pair in pairs
+        ]
+
+
+def test_paths_are_those_that_sqlfluff_tells(tree: BaseSegment):
+    segments = list(tree.recursive_crawl_all())
+    for top in segments[:: max(1, len(segments) // 30)]:
+        for other in segments[:: max(1, len(segments) // 60)]:
+            theirs = top.path_to(other) if top.get_start_loc() else []
+            assert shortcuts._path(top, other) == theirs
+
+
+def test_every_crawler_of_a_rule_visits_what_it_visited_before(tree: BaseSegment):
+    rules = get_ruleset().get_rulepack(FluffConfig(overrides={"dialect": "postgres"})).rules
+    crawlers = [rule.crawl_behaviour for rule in rules]
+    seekers = [each for each in crawlers if isinstance(each, SegmentSeekerCrawler)]
+    seekers += [
+        SegmentSeekerCrawler({kind}, allow_recurse=again, works_on_unparsable=unparsable)
+        for kind in types_of(tree)
+        for again in (True, False)
+        for unparsable in (True, False)
+    ]
+    assert len(seekers) > 40
+    for crawler in seekers:
+        theirs = [seen(each) for each in crawler.crawl(context(tree))]
+        ours = [seen(each) for each in shortcuts._seek_in_index(crawler, context(tree))]
+        assert ours == theirs, crawler.types
+
+
+def context(tree: BaseSegment) -> RuleContext:
+    config = FluffConfig(overrides={"dialect": "postgres"})
+    told = {"path": None, "templated_file": None, "fix": False, "config": config}
+    return RuleContext(dialect=config.get("dialect_obj"), segment=tree, **told)
+
+
+def seen(told: RuleContext) -> tuple[object, ...]:
+    stack = tuple(map(id, told.parent_stack))
+    return (id(told.segment), stack, told.segment_idx, tuple(map(id, told.raw_stack)))
+
+
+def test_select_is_analyzed_once_and_everybody_gets_lists_of_his_own(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    root = parsed("SELECT a.b AS c, d FROM t AS a INNER JOIN u USING (e)\n")
+    statement = next(root.recursive_crawl("select_statement"))
+    dialect = FluffConfig(overrides={"dialect": "postgres"}).get("dialect_obj")
+    theirs = select.get_select_statement_info(statement, dialect)
+    monkeypatch.setattr(shortcuts, "_index", TreeIndex(root))
+    ours = shortcuts._select_info_once(statement, dialect)
+    assert ours == theirs
+    ours.table_aliases.clear()
+    ours.reference_buffer.append(statement)
+    monkeypatch.setattr(shortcuts, "_select_info", None)
+    assert shortcuts._select_info_once(statement, dialect) == theirs
+
+
+def test_copy_of_a_segment_is_not_taken_for_it(tree: BaseSegment):
+    copy = tree.copy()
+    assert list(shortcuts._crawl(copy, "raw")) == list(copy.recursive_crawl("raw"))
+    inside = {id(one) for one in copy.recursive_crawl_all()}
+    assert {id(one) for one in shortcuts._crawl(copy, "raw")} <= inside
+
+
+def test_very_deep_tree_is_left_to_sqlfluff(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tree_index, "MAX_DEPTH", 12)
+    root = parsed("SELECT (((1 + (2))))\n")
+    with pytest.raises(TooDeep):
+        TreeIndex(root)
+    [rule] = get_ruleset().get_rulepack(FluffConfig(overrides={"dialect": "postgres"})).rules[:1]
+    monkeypatch.setattr(shortcuts, "_crawl_rule", lambda *_: shortcuts._index)
+    assert shortcuts._crawl_indexed(rule, root, None, False) is None
+    assert shortcuts._deep_root is root
+    shortcuts.forget()
+    assert shortcuts._deep_root is None
+
+
+def in_its_own_process(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_lint_process_takes_them():
+    code = """if True:
+        from pipeline.adapters.sqlfluff import shortcuts, zygote
+        from sqlfluff.core.rules.base import BaseRule
+        zygote._load_engine()
+        from sqlfluff.rules.aliasing import AL05
+        print(BaseRule.crawl is shortcuts._crawl_indexed,
+              AL05.get_select_statement_info is shortcuts._select_info_once)
+    """
+    assert in_its_own_process(code) == "True True"
+
+
+def test_nothing_is_replaced_where_one_function_is_another():
+    code = """if True:
+        from pipeline.adapters.sqlfluff import shortcuts
+        from sqlfluff.core.rules.base import BaseRule
+        shortcuts.KNOWN["BaseRule.crawl"] = "another"
+        print(shortcuts.install(), BaseRule.crawl is shortcuts._crawl_rule)
+    """
+    assert in_its_own_process(code) == "False True"
