@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Extra arguments for pytest: make test ARGS='-k cancel -x'
 ARGS ?=
-# One benchmark alone: make bench BENCH=rollup (rollup, cold, warm, first, rss, load, fair)
+# One benchmark alone: make bench BENCH=rollup (rollup, cold, warm, first, scale, rss, load, fair)
 BENCH ?=
 # How long a soak lasts: make soak MINUTES=3
 MINUTES ?= 30
@@ -34,6 +34,10 @@ $(VENV)/.dev: setup.cfg setup.py
 	@PYTHON='$(PYTHON)' sh deploy/venv.sh $(VENV)
 	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint,test,dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[bench]'
+	@touch $@
 
 .PHONY: demo
 demo: $(VENV)/.demo ## Lint the sample archive on the embedded default; needs no server
@@ -79,7 +83,7 @@ run: $(VENV)/.demo ## Everything in one process on the embedded default
 	exec $(BIN)/quayline run $(ARGS)
 
 .PHONY: bench
-bench: services ## Measure our path against `sqlfluff lint`; tables go to build/bench
+bench: services $(VENV)/.bench ## Measure ours against SQLFluff, sqruff and Celery (build/bench)
 	@mkdir -p build/bench
 	@. build/services.env && $(BIN)/python -m tests.benchmarks --out build/bench \
 	    $(if $(BENCH),--bench $(BENCH)) $(ARGS)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.benchmarks.conditions import conditions
 from tests.benchmarks.figures import Figure, keep
+from tests.benchmarks.plot import draw
 from tests.benchmarks.registry import BENCHES, LONG, Plan, bench
 
 
@@ -42,6 +43,7 @@ def main() -> int:
             broken = 1
             continue
         print(table)
+        draw(plan.folder)
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     return broken
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.benchmarks import sqlfluff_command
+from tests.benchmarks import sqlfluff_command, sqruff_command
 from tests.benchmarks.corpus import Corpus, corpora
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.registry import Plan
@@ -63,6 +63,18 @@ def _corpus(corpus: Corpus, plan: Plan) -> Iterator[Figure]:
         running.forget()
         python = (lint(running, corpus), _theirs(corpus, plan, rust=False))
         yield _figure(f"{name}: Python parser", PYTHON, corpus, [python])
+    yield _beside_sqruff(name, corpus, [ours for ours, _ in pairs])
+
+
+def _beside_sqruff(name: str, corpus: Corpus, runs: list[Ours]) -> Figure:
+    """Return how we stand beside a linter that is quicker and says something else."""
+    theirs = [sqruff_command.run(corpus) for _ in runs]
+    seconds = [(ours.seconds, other.seconds) for ours, other in zip(runs, theirs, strict=True)]
+    detail = {
+        "files_alike_by_rule_and_line": sqruff_command.alike(runs[-1].records, theirs[-1].records),
+        "cpu_peer_s": round(theirs[-1].cpu_s, 1),
+    }
+    return Figure.of_pairs(f"{name}: sqruff", corpus.files, sqruff_command.NAME, seconds, **detail)
 
 
 def _theirs(corpus: Corpus, plan: Plan, *, rust: bool = True) -> sqlfluff_command.Run:

@@ -1,8 +1,8 @@
 """Counts what a process says to PostgreSQL and RabbitMQ.
 
-``dramatiq tests.benchmarks.counting`` is the trivial kind's workers, counted: every statement
-(BEGIN and COMMIT too) and every message with the time it took. A worker that ends writes its counts
-into ``BENCH_COUNTS_FOLDER``.
+``dramatiq tests.benchmarks.counting`` is a worker of all kinds, the trivial one too, counted: every
+statement (BEGIN and COMMIT too) and every message with the time it took, every frame of AMQP and
+its bytes, both ways. A worker that ends writes its counts into ``BENCH_COUNTS_FOLDER``.
 """
 
 import json
@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import dramatiq
+import pika.connection
 import psycopg
 
 from pipeline import broker
 from tests.support.trivial import actors
 
 FOLDER = "BENCH_COUNTS_FOLDER"
+FRAMES, FRAME_BYTES = "amqp frames", "amqp bytes"
 
 
 class Counts:
@@ -60,6 +62,33 @@ def install() -> None:
 
     psycopg.Cursor.execute = counted  # type: ignore[method-assign]
     broker.send = sent
+    _count_frames()
+
+
+def _count_frames() -> None:
+    connection: Any = pika.connection.Connection
+    put, receive, take = (
+        connection._output_marshaled_frames,
+        connection._on_data_available,
+        connection._process_frame,
+    )
+
+    def putting(self: Any, frames: Any) -> None:
+        counts.add(FRAMES, 0.0, len(frames))
+        counts.add(FRAME_BYTES, 0.0, sum(map(len, frames)))
+        put(self, frames)
+
+    def receiving(self: Any, data: bytes) -> None:
+        counts.add(FRAME_BYTES, 0.0, len(data))
+        receive(self, data)
+
+    def taking(self: Any, frame: Any) -> None:
+        counts.add(FRAMES, 0.0)
+        take(self, frame)
+
+    connection._output_marshaled_frames = putting
+    connection._on_data_available = receiving
+    connection._process_frame = taking
 
 
 def _short(query: Any) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.benchmarks.figures import Figure
 
-BENCHES = ("rollup", "cold", "warm", "first", "rss")
+BENCHES = ("rollup", "cold", "warm", "first", "scale", "rss")
 #: Run only when named: they take long.
 LONG = ("load", "fair")
 
