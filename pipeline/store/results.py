@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from pipeline.store.database import as_json, dialect, execute, proxy, session, transaction
 
 
@@ -57,7 +59,7 @@ def unpacked(body: bytes | memoryview | None) -> dict[str, Any] | None:
     """Return the document of a stored body."""
     if body is None:
         return None
-    document: dict[str, Any] = json.loads(zlib.decompress(bytes(body)))
+    document: dict[str, Any] = orjson.loads(zlib.decompress(bytes(body)))
     return document
 
 

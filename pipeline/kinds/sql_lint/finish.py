@@ -3,15 +3,16 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, BinaryIO
 
 from pipeline.core import documents, jobs
 from pipeline.core.context import Context
 from pipeline.errors import NotFound, Refused
-from pipeline.kinds.sql_lint.gate import Baseline, evaluate
+from pipeline.kinds.sql_lint.gate import Baseline
 from pipeline.kinds.sql_lint.plan import notes_name
 from pipeline.kinds.sql_lint.reports import FORMATS, FileReport, LintReport
+from pipeline.kinds.sql_lint.reports.summary import Counted
 from pipeline.kinds.sql_lint.spec import LintParameters
 from pipeline.states import Reason
 from pipeline.store.blobs import BlobStore
@@ -22,10 +23,12 @@ def finish(job: JobRow, context: Context) -> dict[str, Any]:
     """Write the reports that were asked for; return verdict and counts, the job's result."""
     parameters = documents.read(LintParameters, job.parameters, "parameters")
     report = lint_report(job, context.blobs)
-    for name in parameters.reports:
+    files = Counted(report.files)
+    # The page begins with the summary, so that it is better off when another was first.
+    for name in sorted(parameters.reports, key=lambda each: each == "html"):
         with context.blobs.writing(report_name(job.id, name)) as stream:
-            FORMATS[name].write(report, stream)
-    verdict = evaluate(parameters.fail_on, report)
+            FORMATS[name].write(replace(report, files=files, summary=files.summary), stream)
+    verdict = files.gathered().tally.verdict(parameters.fail_on, report.stopped)
     return {"verdict": asdict(verdict), "reports": list(parameters.reports)}
 
 

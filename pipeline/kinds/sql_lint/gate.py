@@ -18,7 +18,7 @@ from pipeline.errors import Refused
 from pipeline.states import TaskState
 
 if TYPE_CHECKING:  # The report writers import this module.
-    from pipeline.kinds.sql_lint.reports.model import FileReport, LintReport
+    from pipeline.kinds.sql_lint.reports.model import FileReport
 
 
 class FailOn(StrEnum):
@@ -148,14 +148,6 @@ class Tally:
         if numbers["skipped"]:
             were = "entry was" if numbers["skipped"] == 1 else "entries were"
             yield f"{numbers['skipped']:,} {were} skipped."
-
-
-def evaluate(fail_on: FailOn | str, report: "LintReport") -> Verdict:
-    """Return the gate's verdict on the whole report; reads the stream once."""
-    tally = Tally()
-    for file in report.files():
-        tally.add(file)
-    return tally.verdict(fail_on, report.stopped)
 
 
 def blocking(fail_on: FailOn | str, file: "FileReport") -> frozenset[int]:

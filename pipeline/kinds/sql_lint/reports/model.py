@@ -6,12 +6,18 @@ twice; the stream comes from rows and blobs, so its order and content are the sa
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import orjson
 
 from pipeline.states import JobState, TaskState
+
+if TYPE_CHECKING:  # It is gathered from what is declared here.
+    from pipeline.kinds.sql_lint.reports.summary import Summary
 
 
 class Outcome(StrEnum):
@@ -94,10 +100,12 @@ class LintReport:
     ``job`` has id, state, kind, dialect, created_at, started_at, finished_at (datetime or ISO
     text), counts, engine, parameters and warnings (a list of sentences); a missing key is no error.
     ``files`` starts the stream anew each time it is called, in the order of the archive.
+    ``summary`` is there when somebody has read it before.
     """
 
     job: Mapping[str, Any]
     files: Callable[[], Iterator[FileReport]]
+    summary: "Summary | None" = None
 
     @property
     def fail_on(self) -> str:
@@ -156,6 +164,11 @@ class Format:
 
 def as_json(value: object) -> str:
     """Return one line of ASCII JSON, as SQLFluff writes: safe in any encoding and terminal."""
+    # What orjson does not take (half a surrogate pair, numbers beyond 64 bits) is rare.
+    with suppress(TypeError):
+        quick = orjson.dumps(value, default=_plain)
+        if quick.isascii():
+            return quick.decode()
     return json.dumps(value, default=_plain)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.errors import Refused
 from pipeline.kinds.sql_lint import gate
-from pipeline.kinds.sql_lint.gate import Baseline, FailOn, evaluate
-from pipeline.kinds.sql_lint.reports import FileReport
+from pipeline.kinds.sql_lint.gate import Baseline, FailOn, Tally, Verdict
+from pipeline.kinds.sql_lint.reports import FileReport, LintReport
 from tests.unit.kinds.sql_lint.reports import kit
 
 ERROR = kit.linted("error.sql", kit.violation())
@@ -16,6 +16,13 @@ CLEAN = kit.linted("clean.sql")
 KNOWN = kit.linted("known.sql", kit.violation(), new=frozenset())
 NEW = kit.linted("new.sql", kit.violation(), kit.violation(line=2), new=frozenset({1}))
 NEW_WARNING = kit.linted("new.sql", kit.violation(warning=True), new=frozenset({0}))
+
+
+def evaluate(fail_on: str, report: LintReport) -> Verdict:
+    tally = Tally()
+    for file in report.files():
+        tally.add(file)
+    return tally.verdict(fail_on, report.stopped)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 The page loads nothing: its style and script are inside, and its content security policy allows the
 one script by its hash and no connection. All texts of the submitter are escaped. It stays usable
 for 10,000 files with 100,000 violations: source is shown up to the limits in ``sections``, then
-counted, and the browser lays out only what is on the screen. The stream is read twice.
+counted, and the browser lays out only what is on the screen. The stream is read twice, or once
+where its summary is known.
 """
 
 import base64
@@ -15,8 +16,8 @@ from typing import BinaryIO
 
 from pipeline.kinds.sql_lint.reports.html_report import page, sections
 from pipeline.kinds.sql_lint.reports.html_report.markup import short
-from pipeline.kinds.sql_lint.reports.html_report.summary import Summary
 from pipeline.kinds.sql_lint.reports.model import LintReport
+from pipeline.kinds.sql_lint.reports.summary import Summary
 
 _STYLE = files(__name__).joinpath("page.css").read_text(encoding="utf-8")
 _SCRIPT = files(__name__).joinpath("page.js").read_text(encoding="utf-8")
@@ -34,7 +35,7 @@ def write(report: LintReport, out: BinaryIO) -> None:
 
 
 def _pieces(report: LintReport) -> Iterator[str]:
-    summary = Summary.of(report)
+    summary = report.summary or Summary.of(report)
     verdict = summary.tally.verdict(report.fail_on, report.stopped)
     yield from _head("failed" if verdict.failed else "passed")
     yield from _masthead(report)

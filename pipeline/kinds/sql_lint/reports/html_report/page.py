@@ -14,8 +14,8 @@ from pipeline.kinds.sql_lint.reports.html_report.markup import (
     text,
 )
 from pipeline.kinds.sql_lint.reports.html_report.sections import MAX_SECTIONS
-from pipeline.kinds.sql_lint.reports.html_report.summary import RuleCount, Summary
 from pipeline.kinds.sql_lint.reports.model import LintReport
+from pipeline.kinds.sql_lint.reports.summary import RuleCount, Summary
 
 MAX_FACT = 300
 _MAX_WARNINGS = 100

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from pipeline.kinds.sql_lint.reports.html_report.excerpt import excerpt
 from pipeline.kinds.sql_lint.reports.html_report.markup import amount, number, path, short, text
-from pipeline.kinds.sql_lint.reports.html_report.summary import MAX_LISTED, Summary, has_section
 from pipeline.kinds.sql_lint.reports.model import FileReport, LintReport, Outcome
 from pipeline.kinds.sql_lint.reports.rules import Rule
+from pipeline.kinds.sql_lint.reports.summary import MAX_LISTED, Summary, has_section
 
 # A page of these sizes stays below some ten megabytes and opens at once.
 MAX_SECTIONS = 10_000
