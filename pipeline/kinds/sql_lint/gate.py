@@ -81,18 +81,24 @@ class Tally:
 
     def add(self, file: "FileReport") -> None:
         """Count one file and its violations."""
-        self.counts.update(("files", str(file.outcome)))
+        counts, violations = self.counts, file.violations
+        counts.update(("files", str(file.outcome)))
         if file.cached:
-            self.counts["cached"] += 1
+            counts["cached"] += 1
         if file.outcome == "not_linted":
-            self.counts[f"not_linted.{_ending(file)}"] += 1
-        self.compared = self.compared or file.new is not None
-        for index, violation in enumerate(file.violations):
-            severity = "warnings" if violation.get("warning") else "errors"
-            self.counts.update(("total", severity))
-            self.counts["fixable"] += bool(violation.get("fixable"))
-            if file.is_new(index):
-                self.counts.update(("new", f"new_{severity}"))
+            counts[f"not_linted.{_ending(file)}"] += 1
+        warnings = {index for index, violation in enumerate(violations) if violation.get("warning")}
+        counts["total"] += len(violations)
+        counts["warnings"] += len(warnings)
+        counts["errors"] += len(violations) - len(warnings)
+        counts["fixable"] += sum(bool(violation.get("fixable")) for violation in violations)
+        new, new_warnings = len(violations), len(warnings)
+        if file.new is not None:
+            self.compared = True
+            new, new_warnings = len(file.new), len(warnings & file.new)
+        counts["new"] += new
+        counts["new_warnings"] += new_warnings
+        counts["new_errors"] += new - new_warnings
 
     def numbers(self) -> dict[str, int]:
         """Return the counts under their public names; ``new`` equals all without a baseline."""

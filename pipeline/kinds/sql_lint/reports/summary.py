@@ -101,8 +101,10 @@ class Summary:
         return sorted(found, key=lambda entry: (-entry[1], entry[0]))
 
     def _count(self, violation: dict[str, object]) -> None:
-        rule = Rule.of(violation)
-        count = self.rules.setdefault(rule.code, RuleCount(rule))
+        count = self.rules.get(str(violation.get("code")))
+        if count is None:
+            rule = Rule.of(violation)
+            count = self.rules.setdefault(rule.code, RuleCount(rule))
         if violation.get("warning"):
             count.warnings += 1
         else:
