@@ -66,11 +66,12 @@ def dispatch(kind_name: str, context: Context) -> int:
 
 def unhint(batches: Sequence[uuid.UUID]) -> None:
     """Take back the note that these batches were sent, so that the next dispatch sends them."""
+    sql = dialect()
+    waiting = f"{sql.among('batch')} AND state = 'pending'"
     with transaction():
         execute(
-            "UPDATE tasks SET hinted_at = NULL, batch = NULL"
-            f" WHERE {dialect().among('batch')} AND state = 'pending'",
-            dialect().ids(batches),
+            f"UPDATE tasks SET hinted_at = NULL, batch = NULL WHERE {sql.locked('tasks', waiting)}",
+            sql.ids(batches),
         )
 
 

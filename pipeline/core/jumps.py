@@ -72,9 +72,10 @@ def _follow(jump_s: float, context: Context) -> None:
     with transaction():
         for table, is_open in OPEN.items():
             for column, furthest_s in ahead_s.items():
+                ahead = f"{is_open} AND {column} > {sql.later('%s')}"
                 execute(
                     f"UPDATE {table} SET {column} = {sql.moved(column, '%s')}"
-                    f" WHERE {is_open} AND {column} > {sql.later('%s')}",
+                    f" WHERE {sql.locked(table, ahead)}",
                     *(jump_s, furthest_s),
                 )
 
@@ -92,9 +93,10 @@ def clamp(context: Context) -> int:
     with transaction():
         for table, is_open in OPEN.items():
             for column, (furthest_s, becomes_s) in limits.items():
+                ahead = f"{is_open} AND {column} > {sql.later('%s')}"
                 rows = execute(
-                    f"UPDATE {table} SET {column} = {sql.later('%s')} WHERE {is_open}"
-                    f" AND {column} > {sql.later('%s')} RETURNING id",
+                    f"UPDATE {table} SET {column} = {sql.later('%s')}"
+                    f" WHERE {sql.locked(table, ahead)} RETURNING id",
                     *(becomes_s, furthest_s),
                 )
                 clamped += len(rows)

@@ -142,25 +142,26 @@ def _forget_of_kind(kind: Kind, context: Context) -> int:
     sql = dialect()
     # In the words of the index of what is in flight; all of the table would be read without them.
     in_flight = (
-        "FROM tasks WHERE state IN ('pending', 'running') AND hinted_at IS NOT NULL"
+        "state IN ('pending', 'running') AND hinted_at IS NOT NULL"
         " AND job_id IN (SELECT id FROM jobs WHERE kind = %s AND state = 'running')"
     )
     with session():
         # The queue is served in order: what was sent well before a batch that is being worked on
         # cannot be in it any more.
         [(now, newest)] = execute(
-            f"SELECT {sql.now}, (SELECT max(hinted_at) {in_flight} AND state = 'running')",
+            f"SELECT {sql.now},"
+            f" (SELECT max(hinted_at) FROM tasks WHERE {in_flight} AND state = 'running')",
             kind.name,
         )
         served_until = newest if broker.waiting(kind.work_queue) else now
     if served_until is None:
         return 0
+    gone = f"{in_flight} AND state = 'pending' AND hinted_at < {sql.moved('%s', '%s')}"
     with transaction():
         return len(
             execute(
-                "UPDATE tasks SET hinted_at = NULL, batch = NULL WHERE id IN"
-                f" (SELECT id {in_flight} AND hinted_at < {sql.moved('%s', '%s')})"
-                " AND state = 'pending' RETURNING id",
+                "UPDATE tasks SET hinted_at = NULL, batch = NULL"
+                f" WHERE {sql.locked('tasks', gone)} RETURNING id",
                 *(kind.name, served_until, -context.settings.hint_again_s),
             )
         )

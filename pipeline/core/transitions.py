@@ -3,7 +3,7 @@
 A write that touches no row is an answer ("somebody else was first"), never an error. All of these
 may run twice: an ambiguous commit is settled by running the same call again.
 
-Lock order, everywhere: tasks before their job.
+Lock order, everywhere: tasks before their job, several in the order of their ids.
 """
 
 import uuid
@@ -134,7 +134,12 @@ def renew(claims: Sequence[Claim], *, lease_s: float) -> set[uuid.UUID]:
             " WHERE tasks.id = r.id AND tasks.attempt = r.attempt AND tasks.state = 'running'"
             " RETURNING tasks.id",
             lease_s,
-            as_json([{"id": claim.id.hex, "attempt": claim.attempt} for claim in claims]),
+            as_json(
+                [
+                    {"id": claim.id.hex, "attempt": claim.attempt}
+                    for claim in sorted(claims, key=lambda each: each.id)
+                ]
+            ),
         )
     return {as_uuid(row[0]) for row in rows}
 
@@ -170,7 +175,7 @@ def close_tasks(
                 {f"AND tasks.lease_until < {sql.now}" if lapsed_only else ""}
             RETURNING tasks.seq, tasks.state, tasks.reason
             """,
-            as_json([_as_row(outcome) for outcome in outcomes]),
+            as_json([_as_row(each) for each in sorted(outcomes, key=lambda each: each.task_id)]),
         )
         _record_tasks(job_id, "running", rows, actor)
         return roll_up(job_id, Counter(row[1] for row in rows), actor=actor)
@@ -221,11 +226,12 @@ def close_pending(
     job_id: uuid.UUID, state: TaskState, reason: Reason, message: str, *, actor: str
 ) -> bool:
     """Close every pending task of the job at once; True for the caller that ended the job."""
-    sql = dialect()
+    sql, pending = dialect(), "job_id = %s AND state = 'pending'"
     with transaction():
         rows = execute(
             f"UPDATE tasks SET state = %s, reason = %s, message = %s, finished_at = {sql.now}"
-            " WHERE job_id = %s AND state = 'pending' RETURNING seq, state, reason",
+            f" WHERE {sql.locked('tasks', pending)}"
+            " RETURNING seq, state, reason",
             *(state, reason, message, job_id.hex),
         )
         _record_tasks(job_id, "pending", rows, actor)
@@ -319,9 +325,10 @@ def release_lapsed(since_s: float, *, actor: str) -> int:
     """
     sql = dialect()
     with transaction():
+        lapsed = f"lease_until < {sql.later('%s')}"
         rows = execute(
             "UPDATE jobs SET worker = NULL, lease_until = NULL, hinted_at = NULL"
-            f" WHERE lease_until < {sql.later('%s')} RETURNING id, state",
+            f" WHERE {sql.locked('jobs', lapsed)} RETURNING id, state",
             -since_s,
         )
         for job_id, state in rows:
@@ -334,12 +341,14 @@ def close_left_over(job_id: uuid.UUID, *, actor: str) -> int:
     """Cancel what is open of a job that has ended; return how many tasks. Counters are not moved:
     they may be what is wrong."""
     sql = dialect()
+    left_over = (
+        "job_id = %s AND state IN ('pending', 'running')"
+        " AND job_id IN (SELECT id FROM jobs WHERE finished_at IS NOT NULL)"
+    )
     with transaction():
         rows = execute(
             "UPDATE tasks SET state = 'cancelled', reason = %s, message = %s, worker = NULL,"
-            f" lease_until = NULL, finished_at = {sql.now} WHERE job_id = %s"
-            " AND state IN ('pending', 'running') AND job_id IN"
-            " (SELECT id FROM jobs WHERE finished_at IS NOT NULL)"
+            f" lease_until = NULL, finished_at = {sql.now} WHERE {sql.locked('tasks', left_over)}"
             " RETURNING seq, state, reason",
             *(Reason.CANCELLED, "The job had ended without it.", job_id.hex),
         )
