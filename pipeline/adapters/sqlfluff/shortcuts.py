@@ -88,7 +88,11 @@ def strangers() -> dict[str, str]:
 
 
 def _digest(function: Callable[..., Any]) -> str:
-    return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:16]
+    try:
+        text = inspect.getsource(function)
+    except OSError:  # installed without its source: nobody can tell
+        return ""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def forget() -> None:

@@ -200,3 +200,16 @@ def test_nothing_is_replaced_where_one_function_is_another():
         print(shortcuts.install(), BaseRule.crawl is shortcuts._crawl_rule)
     """
     assert in_its_own_process(code) == "False True"
+
+
+def test_nothing_is_replaced_where_sqlfluff_came_without_its_source():
+    code = """if True:
+        import inspect
+        from pipeline.adapters.sqlfluff import shortcuts
+        from sqlfluff.core.rules.base import BaseRule
+        def missing(function):
+            raise OSError("could not get source code")
+        inspect.getsource = missing
+        print(shortcuts.install(), BaseRule.crawl is shortcuts._crawl_rule)
+    """
+    assert in_its_own_process(code) == "False True"
