@@ -153,7 +153,8 @@ def _forget_of_kind(kind: Kind, context: Context) -> int:
             f" (SELECT max(hinted_at) FROM tasks WHERE {in_flight} AND state = 'running')",
             kind.name,
         )
-        served_until = newest if broker.waiting(kind.work_queue) else now
+    # No connection is held while the broker is asked.
+    served_until = newest if broker.waiting(kind.work_queue) else now
     if served_until is None:
         return 0
     gone = f"{in_flight} AND state = 'pending' AND hinted_at < {sql.moved('%s', '%s')}"
