@@ -7,7 +7,7 @@ import dramatiq
 from pipeline.broker import MINUTE_MS
 from pipeline.core import planning, runner
 from pipeline.core.context import current_context
-from pipeline.signatures import JobId, TaskIds
+from pipeline.signatures import BatchId, JobId
 
 
 @dramatiq.actor(queue_name="zip_processing", time_limit=20 * MINUTE_MS)
@@ -17,6 +17,6 @@ def expand_archive(job_id: JobId) -> None:
 
 
 @dramatiq.actor(queue_name="sql_analysis", time_limit=15 * MINUTE_MS)
-def lint_files(job_id: JobId, task_ids: TaskIds) -> None:
+def lint_files(job_id: JobId, batch: BatchId) -> None:
     """Lint one batch of files."""
-    runner.run_batch(uuid.UUID(job_id), task_ids, current_context())
+    runner.run_batch(uuid.UUID(job_id), uuid.UUID(batch), current_context())

@@ -20,7 +20,7 @@ from pipeline.errors import Refused
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 
-#: A batch is one message; its ids must stay a small one.
+#: A worker that is lost takes its batch with it.
 MOST_BATCH_TASKS = 1000
 
 #: Beyond these a value is a slip: a month; a pebibyte; more threads or connections than one process

@@ -12,15 +12,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, validate_call
 
-from pipeline.settings import MOST_BATCH_TASKS
-
 #: The text of a UUID as Python writes it.
 UUID_TEXT = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 JobId = Annotated[str, Field(pattern=UUID_TEXT)]
-TaskId = Annotated[str, Field(pattern=UUID_TEXT)]
-#: The tasks of one batch.
-TaskIds = Annotated[list[TaskId], Field(max_length=MOST_BATCH_TASKS)]
+#: The tasks of a job that were sent together.
+BatchId = Annotated[str, Field(pattern=UUID_TEXT)]
 
 #: A sentence about arguments repeats names that strangers chose; so much of it is enough.
 MOST_TOLD = 200

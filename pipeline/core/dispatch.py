@@ -24,6 +24,7 @@ from pipeline.core.kinds import Kind, get_kind
 from pipeline.failpoints import Point
 from pipeline.settings import Settings
 from pipeline.store.database import as_uuid, dialect, execute, lock, transaction
+from pipeline.store.models import IN_FLIGHT, UNSENT
 
 #: The smallest batch is this part of a whole one, unless less is left.
 SMALLEST_BATCH = 8
@@ -59,7 +60,7 @@ def dispatch(kind_name: str, context: Context) -> int:
     if batches:
         failpoints.reach(Point.CHOSEN)
     if batches and not broker.send([_message(kind, *batch) for batch in batches]):
-        unhint([batch_id for batch_id, _, _ in batches])
+        unhint([batch_id for batch_id, _ in batches])
         return 0
     return len(batches)
 
@@ -75,7 +76,8 @@ def unhint(batches: Sequence[uuid.UUID]) -> None:
         )
 
 
-def _choose(kind: Kind, context: Context) -> list[tuple[uuid.UUID, uuid.UUID, list[str]]]:
+def _choose(kind: Kind, context: Context) -> list[tuple[uuid.UUID, uuid.UUID]]:
+    """Return (batch, job) of what is to be sent."""
     candidates = _candidates(kind)
     free = _free(context.settings, *_in_flight(kind, candidates))
     chosen = []
@@ -85,10 +87,11 @@ def _choose(kind: Kind, context: Context) -> list[tuple[uuid.UUID, uuid.UUID, li
         if batch is None:
             candidates.remove(job)
             continue
-        chosen.append((batch[0], job.id, batch[1]))
+        batch_id, tasks = batch
+        chosen.append((batch_id, job.id))
         job.in_flight += 1
-        job.done += len(batch[1])
-        job.left -= len(batch[1])
+        job.done += tasks
+        job.left -= tasks
         free -= 1
     return chosen
 
@@ -100,8 +103,8 @@ def _candidates(kind: Kind) -> list[Candidate]:
         "SELECT id, priority, succeeded + failed + timed_out + cancelled - reused,"
         " total - succeeded - failed - timed_out - cancelled FROM jobs"
         " WHERE kind = %s AND state = 'running' AND cancel_requested_at IS NULL"
-        " AND (SELECT 1 FROM tasks WHERE tasks.job_id = jobs.id AND tasks.state = 'pending'"
-        f" AND tasks.hinted_at IS NULL AND tasks.not_before <= {dialect().now} LIMIT 1) = 1",
+        f" AND (SELECT 1 FROM tasks WHERE tasks.job_id = jobs.id AND {UNSENT}"
+        f" AND tasks.not_before <= {dialect().now} LIMIT 1) = 1",
         kind.name,
     )
     return [Candidate(as_uuid(row[0]), *row[1:]) for row in rows]
@@ -112,8 +115,7 @@ def _in_flight(kind: Kind, candidates: list[Candidate]) -> tuple[int, int]:
     rows = execute(
         "SELECT job_id, count(DISTINCT batch),"
         " count(DISTINCT CASE WHEN state = 'running' THEN batch END)"
-        " FROM tasks WHERE state IN ('pending', 'running')"
-        " AND hinted_at IS NOT NULL AND job_id IN"
+        f" FROM tasks WHERE {IN_FLIGHT} AND job_id IN"
         " (SELECT id FROM jobs WHERE kind = %s AND state = 'running') GROUP BY job_id",
         kind.name,
     )
@@ -134,12 +136,15 @@ def _free(settings: Settings, in_flight: int, in_work: int) -> int:
 
 def _take(
     job_id: uuid.UUID, kind: Kind, context: Context, *, alone: bool
-) -> tuple[uuid.UUID, list[str]] | None:
-    """Note the job's next batch as sent; a task with a strike goes alone, sparing others."""
+) -> tuple[uuid.UUID, int] | None:
+    """Note the job's next batch as sent; return it and its number of tasks.
+
+    A task with a strike goes alone, sparing others.
+    """
     sql = dialect()
     rows = execute(
-        "SELECT id, size_bytes, strikes FROM tasks WHERE job_id = %s AND state = 'pending'"
-        f" AND hinted_at IS NULL AND not_before <= {sql.now}"
+        f"SELECT id, size_bytes, strikes FROM tasks WHERE job_id = %s AND {UNSENT}"
+        f" AND not_before <= {sql.now}"
         " ORDER BY size_bytes DESC LIMIT %s",
         *(job_id.hex, context.settings.batch_tasks),
     )
@@ -154,7 +159,7 @@ def _take(
         " AND state = 'pending'",
         *(batch.hex, sql.ids(picked)),
     )
-    return batch, [str(each) for each in picked]
+    return batch, len(picked)
 
 
 def _budget(due_bytes: int, settings: Settings, *, alone: bool) -> int:
@@ -179,7 +184,5 @@ def _cut(rows: Sequence[tuple[Any, int, int]], batch_bytes: int) -> list[uuid.UU
     return picked
 
 
-def _message(
-    kind: Kind, batch: uuid.UUID, job_id: uuid.UUID, task_ids: list[str]
-) -> dramatiq.Message[Any]:
-    return broker.message(kind.work_queue, kind.work_actor, str(job_id), task_ids)
+def _message(kind: Kind, batch: uuid.UUID, job_id: uuid.UUID) -> dramatiq.Message[Any]:
+    return broker.message(kind.work_queue, kind.work_actor, str(job_id), str(batch))

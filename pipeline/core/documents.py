@@ -3,9 +3,9 @@
 They are taken as the models of this version, or refused for good: a second look sees the same.
 """
 
-import json
 from typing import Any, TypeVar
 
+import orjson
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import Permanent
@@ -35,8 +35,8 @@ def loaded(text: str | bytes) -> dict[str, Any]:
     """Return the object that the text is in JSON; an empty one, which lacks everything, for
     another text."""
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
+        document = orjson.loads(text)
+    except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
 

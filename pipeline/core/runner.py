@@ -1,6 +1,7 @@
 """Runs one batch of tasks: claim, work, close, send what is due next."""
 
 import logging
+import secrets
 import threading
 import time
 import uuid
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 import tenacity
 
 from pipeline import failpoints, logs
-from pipeline.clock import new_id
 from pipeline.core import finishing, jobs, retries, transitions, trouble
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
@@ -168,12 +168,12 @@ def _patiently(limit_s: float) -> tenacity.Retrying:
     )
 
 
-def run_batch(job_id: uuid.UUID, task_ids: Sequence[str], context: Context) -> None:
-    """Do what is due of these tasks; whatever happens, each task's row says what comes next.
+def run_batch(job_id: uuid.UUID, batch: uuid.UUID, context: Context) -> None:
+    """Do what is due of the batch; whatever happens, each task's row says what comes next.
 
-    A message about a job that is gone, or tasks that somebody else has, is nothing to do.
+    A message about a job that is gone, or a batch that somebody else has, is nothing to do.
     """
-    claims = _claim(job_id, task_ids, context)
+    claims = _claim(job_id, batch, context)
     try:
         job = jobs.get(job_id)
     except NotFound:
@@ -189,23 +189,21 @@ def run_batch(job_id: uuid.UUID, task_ids: Sequence[str], context: Context) -> N
     dispatch(job.kind, context)
 
 
-def _claim(job_id: uuid.UUID, task_ids: Sequence[str], context: Context) -> list[Claim]:
+def _claim(job_id: uuid.UUID, batch: uuid.UUID, context: Context) -> list[Claim]:
     """Lease what is due, also while the database comes and goes.
 
     A claim whose commit was cut off may have happened; its rows tell, and they are ours then.
     """
-    settings, token = context.settings, new_id()
+    settings, token = context.settings, secrets.token_hex(4)
     for attempt in _patiently(settings.lease_s / 2):
         with attempt:
+            worker, lease_s = settings.worker_name, settings.lease_s
             claims = transitions.claim_tasks(
-                job_id,
-                task_ids,
-                worker=settings.worker_name,
-                lease_s=settings.lease_s,
-                token=token,
+                job_id, batch, worker=worker, lease_s=lease_s, token=token
             )
-            again = attempt.retry_state.attempt_number > 1
-            return transitions.claimed(job_id, token) if again else claims
+            if attempt.retry_state.attempt_number == 1:
+                return claims
+            return transitions.claimed(job_id, batch, worker=worker, token=token)
     raise AssertionError("The last attempt returns or raises.")
 
 

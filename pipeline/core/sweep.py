@@ -17,6 +17,7 @@ from pipeline.errors import Refused
 from pipeline.failpoints import Point
 from pipeline.states import JobState, Reason
 from pipeline.store.database import as_uuid, dialect, execute, session, transaction
+from pipeline.store.models import IN_FLIGHT
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +81,8 @@ def _recover_tasks(context: Context) -> int:
     """Tasks whose lease lapsed lost their worker: that counts as a run that ended badly."""
     with session():
         rows = execute(
-            "SELECT id, job_id, attempt, strikes FROM tasks WHERE state IN ('pending', 'running')"
-            " AND state = 'running' AND hinted_at IS NOT NULL"
-            f" AND lease_until < {dialect().now} LIMIT {STEP}"
+            f"SELECT id, job_id, attempt, strikes FROM tasks WHERE {IN_FLIGHT}"
+            f" AND state = 'running' AND lease_until < {dialect().now} LIMIT {STEP}"
         )
     by_job: dict[uuid.UUID, list[Outcome]] = {}
     for task_id, job_id, attempt, strikes in rows:
@@ -142,8 +142,7 @@ def _forget_of_kind(kind: Kind, context: Context) -> int:
     sql = dialect()
     # In the words of the index of what is in flight; all of the table would be read without them.
     in_flight = (
-        "state IN ('pending', 'running') AND hinted_at IS NOT NULL"
-        " AND job_id IN (SELECT id FROM jobs WHERE kind = %s AND state = 'running')"
+        f"{IN_FLIGHT} AND job_id IN (SELECT id FROM jobs WHERE kind = %s AND state = 'running')"
     )
     with session():
         # The queue is served in order: what was sent well before a batch that is being worked on

@@ -9,6 +9,7 @@ Lock order, everywhere: tasks before their job, several in the order of their id
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipeline.core.history import clean, record
 from pipeline.core.rollup import roll_up
 from pipeline.states import JobState, Reason, TaskState
 from pipeline.store.database import as_json, as_uuid, dialect, execute, session, transaction
+from pipeline.store.models import IN_FLIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +70,31 @@ CLAIM = "id, seq, name, attempt, strikes, size_bytes, payload"
 
 def claim_tasks(
     job_id: uuid.UUID,
-    task_ids: Sequence[str],
+    batch: uuid.UUID,
     *,
     worker: str,
     lease_s: float,
-    token: uuid.UUID | None = None,
+    token: str = "",
 ) -> list[Claim]:
-    """Lease those of the tasks that are due to this worker, largest first.
+    """Lease those tasks of the batch that are due to this worker, largest first.
 
-    Tasks of a job that is cancelled or past its deadline are not given out. What is claimed is one
-    batch, named by the ``token``: after an ambiguous commit ``claimed`` tells whether it happened.
+    Tasks of a job that is cancelled or past its deadline are not given out. The ``token`` names
+    this claim: after an ambiguous commit ``claimed`` tells whether it happened.
     """
     sql = dialect()
     with transaction():
         rows = execute(
             f"""
             UPDATE tasks SET state = 'running', attempt = attempt + 1, worker = %s,
-                lease_until = {sql.later("%s")}, started_at = COALESCE(started_at, {sql.now}),
-                hinted_at = COALESCE(hinted_at, {sql.now}), batch = %s
-            WHERE {sql.among("id")} AND state = 'pending' AND not_before <= {sql.now}
-                AND job_id = (SELECT id FROM jobs WHERE id = %s AND state = 'running'
-                              AND cancel_requested_at IS NULL
-                              AND (deadline_at IS NULL OR deadline_at > {sql.now}))
+                lease_until = {sql.later("%s")}, started_at = COALESCE(started_at, {sql.now})
+            WHERE job_id = %s AND batch = %s AND {IN_FLIGHT}
+                AND state = 'pending' AND not_before <= {sql.now}
+                AND (SELECT 1 FROM jobs WHERE id = %s AND state = 'running'
+                     AND cancel_requested_at IS NULL
+                     AND (deadline_at IS NULL OR deadline_at > {sql.now})) = 1
             RETURNING {CLAIM}
             """,
-            *(worker, lease_s, (token or new_id()).hex),
-            sql.ids(map(uuid.UUID, task_ids)),
-            job_id.hex,
+            *(_holder(worker, token), lease_s, job_id.hex, batch.hex, job_id.hex),
         )
         if rows:
             seqs = [row[1] for row in rows]
@@ -102,15 +102,19 @@ def claim_tasks(
     return _claims(rows)
 
 
-def claimed(job_id: uuid.UUID, token: uuid.UUID) -> list[Claim]:
-    """Return the claims that were made under the token and are held still."""
+def claimed(job_id: uuid.UUID, batch: uuid.UUID, *, worker: str, token: str = "") -> list[Claim]:
+    """Return the claims that the worker made under the token and holds still."""
     with session():
         rows = execute(
-            f"SELECT {CLAIM} FROM tasks WHERE job_id = %s AND batch = %s AND state = 'running'"
-            " AND hinted_at IS NOT NULL",
-            *(job_id.hex, token.hex),
+            f"SELECT {CLAIM} FROM tasks WHERE job_id = %s AND batch = %s AND {IN_FLIGHT}"
+            " AND state = 'running' AND worker = %s",
+            *(job_id.hex, batch.hex, _holder(worker, token)),
         )
     return _claims(rows)
+
+
+def _holder(worker: str, token: str) -> str:
+    return f"{worker}/{token}" if token else worker
 
 
 def _claims(rows: list[tuple[Any, ...]]) -> list[Claim]:
@@ -194,13 +198,7 @@ def insert_tasks(
         **{"id": "uuid", "seq": "int", "name": "text", "state": "text", "reason": "text"},
         **{"message": "text", "size_bytes": "bigint", "payload": "text", "result_key": "text"},
     }
-    with transaction():
-        if not execute(
-            "SELECT 1 FROM jobs WHERE id = %s AND attempt = %s AND state = 'running'"
-            f" AND planned_at IS NULL {'FOR UPDATE' if sql.postgres else ''}",
-            *(job_id.hex, attempt),
-        ):
-            return None
+    with suppress(_PlannedElsewhere), transaction():
         rows = execute(
             f"""
             INSERT INTO tasks (id, job_id, seq, name, state, reason, message, size_bytes, payload,
@@ -215,11 +213,23 @@ def insert_tasks(
             job_id.hex,
             as_json([_new_row(task) for task in tasks]),
         )
+        # Only now: who closes tasks of the job waits for this lock.
+        if not execute(
+            "SELECT 1 FROM jobs WHERE id = %s AND attempt = %s AND state = 'running'"
+            f" AND planned_at IS NULL {'FOR NO KEY UPDATE' if sql.postgres else ''}",
+            *(job_id.hex, attempt),
+        ):
+            raise _PlannedElsewhere
         _record_tasks(job_id, None, rows, actor)
         ended = Counter(row[1] for row in rows if row[1] != "pending")
         reused = sum(row[2] == Reason.REUSED for row in rows)
         roll_up(job_id, ended, added=len(rows), reused=reused, actor=actor)
-    return len(rows)
+        return len(rows)
+    return None
+
+
+class _PlannedElsewhere(Exception):
+    """Undoes an insert: the job is no longer being planned under this attempt."""
 
 
 def close_pending(

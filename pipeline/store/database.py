@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import orjson
 import peewee
 from playhouse.pool import MaxConnectionsExceeded, PooledSqliteDatabase
 
@@ -25,11 +26,9 @@ _url = ""
 #: What a database that is away, restarting or out of connections raises.
 AWAY = (peewee.OperationalError, peewee.InterfaceError, MaxConnectionsExceeded)
 
-#: PostgreSQL plans each statement for the tables as they are: it would keep a plan that it made for
-#: empty ones until somebody analyzes them, and read all of a table that has grown since. And it
-#: walks indexes one entry at a time: that marks the entries of tasks that are no longer in flight,
-#: and their room is used again; a bitmap scan reads all, every time, until a vacuum comes.
-_PLANS = "-c plan_cache_mode=force_custom_plan -c enable_bitmapscan=off"
+#: PostgreSQL walks indexes one entry at a time: that marks the entries of tasks that are no longer
+#: in flight, and their room is used again; a bitmap scan reads all, every time, until a vacuum.
+_PLANS = "-c enable_bitmapscan=off -c random_page_cost=1.1"
 
 _SQLITE_NOW = "strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now')"
 
@@ -93,7 +92,8 @@ class Dialect:
     def ids(self, values: Iterable[uuid.UUID]) -> Any:
         """Return the parameter of ``among``."""
         told = [value.hex for value in values]
-        return told if self.postgres else as_json(told)
+        # As PostgreSQL writes an array: the driver would look at each id for what to escape.
+        return f"{{{','.join(told)}}}" if self.postgres else as_json(told)
 
 
 def dialect() -> Dialect:
@@ -176,6 +176,10 @@ def _patience(timeout_s: float) -> dict[str, Any]:
         # A database made without an encoding (SQL_ASCII) would hand out bytes.
         "client_encoding": "UTF8",
         "connect_timeout": max(2, int(timeout_s)),
+        # Each statement is planned for the tables as they are: of a prepared one PostgreSQL would
+        # keep the plan that it made for empty tables until somebody analyzes them. Not by
+        # plan_cache_mode: that plans each check of a foreign key anew, for every row.
+        "prepare_threshold": None,
         "options": f"-c idle_in_transaction_session_timeout={idle_ms} {_PLANS}",
         "keepalives_idle": 30,
         "keepalives_interval": 10,
@@ -277,7 +281,11 @@ def as_uuid(value: uuid.UUID | str) -> uuid.UUID:
 
 def as_json(value: Any) -> str:
     """Return compact JSON for a parameter."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        # Numbers beyond 64 bits.
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def lock(name: str) -> None:

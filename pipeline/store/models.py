@@ -109,6 +109,12 @@ class JobRow(Row):
         return int(self.succeeded + self.failed + self.timed_out + self.cancelled)
 
 
+#: The words of two partial indexes. A query about what waits to be sent, or was sent and is not
+#: closed, says them: without them PostgreSQL reads all tasks.
+UNSENT = "finished_at IS NULL AND hinted_at IS NULL"
+IN_FLIGHT = "finished_at IS NULL AND hinted_at IS NOT NULL"
+
+
 class TaskRow(Row):
     """One unit of a job."""
 

@@ -21,7 +21,7 @@ from tests.support import trivial
 
 ACTORS = "tests.support.trivial.actors"
 SIZES, COMPARED, BIG = (100, 1000, 10_000, 100_000), 10_000, 100_000
-POLL_S = 0.005
+POLL_S = 0.02
 LIMIT_S = 300.0
 
 

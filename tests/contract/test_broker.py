@@ -19,7 +19,7 @@ from pika.exceptions import NackError, UnroutableError
 from pipeline import broker
 from pipeline.rabbit import QuaylineConsumer
 from pipeline.settings import Settings
-from pipeline.signatures import JobId, TaskIds
+from pipeline.signatures import BatchId, JobId
 from tests.support.servers import Rabbit, drop_broken_connections
 from tests.support.waiting import eventually
 
@@ -207,31 +207,31 @@ def bound(actor: str, *args: Any, **kwargs: Any) -> dramatiq.Message[Any]:
 JOB = str(uuid.UUID(int=0xABC))
 #: Each would raise in the actor, or make it do what nobody asked for.
 MISFITS: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
-    *(((), {}), ((1,), {}), ((None, [JOB]), {}), (("not-a-uuid", [JOB]), {}), ((JOB,), {})),
-    *(((JOB, "x"), {}), ((JOB, [1, None]), {}), ((JOB, [[JOB]]), {}), ((JOB, {JOB: 1}), {})),
-    *(((JOB, [JOB], 1), {}), ((JOB, [JOB]), {"job_id": JOB}), ((JOB, [JOB]), {"more": 1})),
-    *(((JOB, [JOB] * 1001), {}), (([JOB] * 5000,), {}), ((JOB, [JOB]), {"\ud800": 1})),
-    *((("\ud800", [JOB]), {}), ((JOB.upper(), [JOB]), {}), ((f"{JOB}\n", [JOB]), {})),
+    *(((), {}), ((1,), {}), ((None, JOB), {}), (("not-a-uuid", JOB), {}), ((JOB,), {})),
+    *(((JOB, "x"), {}), ((JOB, [JOB]), {}), ((JOB, None), {}), ((JOB, {JOB: 1}), {})),
+    *(((JOB, JOB, 1), {}), ((JOB, JOB), {"job_id": JOB}), ((JOB, JOB), {"more": 1})),
+    *(((JOB, [JOB] * 1001), {}), (([JOB] * 5000,), {}), ((JOB, JOB), {"\ud800": 1})),
+    *((("\ud800", JOB), {}), ((JOB.upper(), JOB), {}), ((f"{JOB}\n", JOB), {})),
 )
 
 
 def test_arguments_that_the_actor_does_not_take_are_set_aside_in_one_line(
     seam: Seam, caplog: pytest.LogCaptureFixture
 ) -> None:
-    taken: list[tuple[str, list[str]]] = []
+    taken: list[tuple[str, str]] = []
 
-    def work(job_id: JobId, task_ids: TaskIds) -> None:
-        taken.append((job_id, task_ids))
+    def work(job_id: JobId, batch: BatchId) -> None:
+        taken.append((job_id, batch))
 
     dramatiq.actor(queue_name="contract", broker=seam.broker)(work)
     with seam.working():
         for args, kwargs in MISFITS:
             seam.publish_raw("contract", bound("work", *args, **kwargs).encode())
-        assert broker.send([bound("work", JOB, [JOB]), bound("work", job_id=JOB, task_ids=[])])
+        assert broker.send([bound("work", JOB, JOB), bound("work", job_id=JOB, batch=JOB)])
         eventually(lambda: len(taken) == 2, within_s=20)
         eventually(lambda: seam.dead_letters("contract") == len(MISFITS), within_s=20)
         eventually(lambda: broker.waiting("contract") == 0, within_s=10)
-    assert taken == [(JOB, [JOB]), (JOB, [])]
+    assert taken == [(JOB, JOB)] * 2
     told = [each for each in caplog.records if each.levelname not in ("DEBUG", "INFO")]
     assert [each.__dict__["why"] for each in told] == ["bad_arguments"] * len(MISFITS)
     assert all(each.exc_info is None and each.__dict__["told"] for each in told)

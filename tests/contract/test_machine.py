@@ -69,8 +69,10 @@ def test_plan_inserts_tasks_and_sends_batches(context: Context) -> None:
     job_id = make.planned_job(context, tasks=5)
     job = jobs.get(job_id)
     assert (job.state, job.total, job.done) == ("running", 5, 0)
-    [(sent_job, sent)] = [a for actor, a in make.take_messages() if actor == "work_trivial"]
-    assert (sent_job, sorted(sent)) == (str(job_id), sorted(make.task_ids(job_id)))
+    [sent] = [args for actor, args in make.take_messages() if actor == "work_trivial"]
+    [batch] = make.batches(job_id)
+    assert sent == (str(job_id), str(batch))
+    assert len(make.claimed(context, job_id)) == 5
 
 
 def test_plan_told_twice_inserts_once(context: Context) -> None:
@@ -114,11 +116,11 @@ def test_unreadable_source_fails_the_job_with_its_reason(
 
 def test_claim_gives_each_task_to_one_worker(context: Context) -> None:
     job_id = make.planned_job(context, tasks=40)
-    ids = make.task_ids(job_id)
+    [batch] = make.batches(job_id)
     got: list[list[transitions.Claim]] = []
 
     def take(name: str) -> None:
-        got.append(transitions.claim_tasks(job_id, ids, worker=name, lease_s=60))
+        got.append(transitions.claim_tasks(job_id, batch, worker=name, lease_s=60))
 
     threads = [threading.Thread(target=take, args=(f"w{n}",)) for n in range(6)]
     for thread in threads:
@@ -246,7 +248,7 @@ def test_retried_task_is_not_due_before_its_backoff(context: Context) -> None:
 
 def test_batch_runs_and_ends_the_job(context: Context) -> None:
     job_id = make.planned_job(context, tasks=3)
-    runner.run_batch(job_id, make.task_ids(job_id), context)
+    make.work_off(job_id, context)
     assert jobs.get(job_id).state == JobState.SUCCEEDED
     finishing.run_finish(job_id, context)
     job = jobs.get(job_id)
@@ -256,7 +258,7 @@ def test_batch_runs_and_ends_the_job(context: Context) -> None:
 
 def test_message_about_a_job_that_is_gone_does_nothing(context: Context) -> None:
     gone = uuid.uuid4()
-    runner.run_batch(gone, [str(uuid.uuid4())], context)
+    runner.run_batch(gone, uuid.uuid4(), context)
     planning.run_plan(gone, context)
     finishing.run_finish(gone, context)
     assert make.take_messages() == []
@@ -286,14 +288,16 @@ def test_lost_hint_is_sent_again(context: Context) -> None:
     assert sweep(context).lost_hints == 0
     make.age_hints(3600)
     assert sweep(context).lost_hints == 3
-    [(actor, args)] = make.take_messages()
-    assert actor == "work_trivial"
-    assert sorted(args[1]) == sorted(make.task_ids(job_id))
+    [batch] = make.batches(job_id)
+    assert make.take_messages() == [("work_trivial", (str(job_id), str(batch)))]
+    assert len(make.claimed(context, job_id)) == 3
 
 
 def test_cancel_closes_pending_at_once_and_running_at_their_next_step(context: Context) -> None:
-    job_id = make.planned_job(context, tasks=3)
-    held = transitions.claim_tasks(job_id, make.task_ids(job_id)[:1], worker="worker", lease_s=60)
+    single = Context(context.settings.model_copy(update={"batch_tasks": 1}), context.blobs)
+    job_id = make.planned_job(single, tasks=3)
+    first, *_ = make.batches(job_id)
+    held = transitions.claim_tasks(job_id, first, worker="worker", lease_s=60)
     assert jobs.cancel(job_id, actor="ann")
     assert make.recount(job_id) == {"cancelled": 2, "running": 1}
     assert not jobs.cancel(job_id, actor="ann")
@@ -334,10 +338,11 @@ def test_passed_deadline_times_the_job_out(context: Context) -> None:
 def test_window_bounds_what_is_in_flight(context: Context) -> None:
     small = context.settings.model_copy(update={"batch_tasks": 2, "window": 3})
     narrow = Context(small, context.blobs)
-    make.planned_job(narrow, tasks=100)
+    job_id = make.planned_job(narrow, tasks=100)
     sent = [args for actor, args in make.take_messages() if actor == "work_trivial"]
+    assert sent == [(str(job_id), str(batch)) for batch in make.batches(job_id)]
     assert len(sent) == 3
-    assert all(len(args[1]) == 2 for args in sent)
+    assert len(make.claimed(narrow, job_id)) == 6
     assert dispatch("trivial", narrow) == 0
 
 
@@ -346,7 +351,8 @@ def test_small_job_is_served_before_the_rest_of_a_big_one(context: Context) -> N
         context.settings.model_copy(update={"batch_tasks": 2, "window": 2}), context.blobs
     )
     big = make.planned_job(narrow, tasks=100)
-    batches = [args[1] for actor, args in make.take_messages() if actor == "work_trivial"]
+    batches = make.batches(big)
+    make.take_messages()
     small = make.planned_job(narrow, tasks=2)
     assert [args for actor, args in make.take_messages() if actor == "work_trivial"] == []
     runner.run_batch(big, batches[0], narrow)
@@ -359,21 +365,21 @@ def test_small_job_among_others_takes_one_slot(context: Context) -> None:
     sized = {"batch_bytes": 100, "window": 4}
     narrow = Context(context.settings.model_copy(update=sized), context.blobs)
     big = make.planned_job(narrow, tasks=1000)
-    batches = [args[1] for actor, args in make.take_messages() if actor == "work_trivial"]
+    batches = make.batches(big)
+    make.take_messages()
     small = make.planned_job(narrow, tasks=60)
     runner.run_batch(big, batches[0], narrow)
     [sent] = [args for actor, args in make.take_messages() if actor == "work_trivial"]
-    assert (sent[0], len(sent[1])) == (str(small), 60)
+    assert sent[0] == str(small)
+    assert len(make.claimed(narrow, small)) == 60
 
 
 def test_what_is_in_flight_follows_what_is_in_work(context: Context) -> None:
     told = {"batch_tasks": 2, "window": 0, "broker_url": "amqp://nobody/"}
     free = Context(context.settings.model_copy(update=told), context.blobs)
     job_id = make.planned_job(free, tasks=100)
-    batches = [args[1] for actor, args in make.take_messages() if actor == "work_trivial"]
-    assert len(batches) == LEAST_IN_FLIGHT
-    for batch in batches:
-        assert transitions.claim_tasks(job_id, batch, worker="worker", lease_s=60)
+    assert len(make.batches(job_id)) == LEAST_IN_FLIGHT
+    assert make.claimed(free, job_id)
     assert dispatch("trivial", free) == LEAST_IN_FLIGHT
     assert dispatch("trivial", free) == 0
 
@@ -383,7 +389,7 @@ def test_higher_priority_goes_first(context: Context) -> None:
         context.settings.model_copy(update={"batch_tasks": 2, "window": 1}), context.blobs
     )
     running = make.planned_job(narrow, tasks=2)
-    [batch] = [args[1] for actor, args in make.take_messages() if actor == "work_trivial"]
+    [batch] = make.batches(running)
     make.planned_job(narrow, tasks=2, priority=1)
     urgent = make.planned_job(narrow, tasks=2, priority=9)
     make.take_messages()
@@ -400,7 +406,7 @@ def test_struck_task_goes_alone(context: Context) -> None:
     sweep(context)
     sent = [args for actor, args in make.take_messages() if actor == "work_trivial"]
     assert len(sent) == 4  # the window
-    assert all(len(args[1]) == 1 for args in sent)
+    assert len(make.claimed(context, job_id)) == 4
 
 
 def test_retry_is_a_new_job_of_the_same_request(context: Context) -> None:
@@ -435,7 +441,7 @@ def test_database_refuses_illegal_moves(context: Context, statement: str) -> Non
 
 def test_every_transition_leaves_an_event(context: Context) -> None:
     job_id = make.planned_job(context, tasks=2)
-    runner.run_batch(job_id, make.task_ids(job_id), context)
+    make.work_off(job_id, context)
     moves = [
         (event["subject"], event["from_state"], event["to_state"]) for event in jobs.events(job_id)
     ]

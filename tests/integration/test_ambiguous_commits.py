@@ -55,7 +55,7 @@ def test_batch_whose_claim_was_not_answered_is_worked_on_without_a_strike(
 ) -> None:
     job_id = make.planned_job(opened, tasks=5)
     cable.cut()
-    runner.run_batch(job_id, make.task_ids(job_id), opened)
+    make.work_off(job_id, opened)
     assert cable.cuts == 1
     assert jobs.get(job_id).state == JobState.SUCCEEDED
     assert strikes() == 0
@@ -75,7 +75,7 @@ def test_close_that_was_not_answered_ends_the_job_once_and_is_announced(
         write(ledger)
 
     monkeypatch.setattr(runner.Ledger, "_write", cut_once)
-    runner.run_batch(job_id, make.task_ids(job_id), opened)
+    make.work_off(job_id, opened)
     assert cable.cuts == 2
     assert ("finish_job", (str(job_id),)) in make.take_messages()
     found = recount(opened.settings.database, expected={str(job_id): Wanted(tasks)})
@@ -100,7 +100,7 @@ def test_plan_whose_commits_are_not_answered_inserts_each_task_once(
             if actor == "plan_trivial":
                 planning.run_plan(uuid.UUID(told), opened)
             elif actor == "work_trivial":
-                runner.run_batch(uuid.UUID(told), rest[0], opened)
+                runner.run_batch(uuid.UUID(told), uuid.UUID(rest[0]), opened)
         return jobs.get(job_id).state == JobState.SUCCEEDED
 
     eventually(ended, within_s=20)

@@ -55,11 +55,11 @@ anything = st.recursive(
 arguments = st.one_of(
     st.just([]),
     nobody.map(lambda job: [job]),
-    st.tuples(nobody, st.lists(nobody, max_size=5)).map(list),
+    st.tuples(nobody, nobody).map(list),
     st.tuples(nobody, anything).map(list),
     st.lists(anything, max_size=4),
 )
-named = st.dictionaries(st.sampled_from(["job_id", "task_ids", "more"]), anything | nobody)
+named = st.dictionaries(st.sampled_from(["job_id", "batch", "more"]), anything | nobody)
 #: Fields of a message with other values than ours.
 other = st.dictionaries(
     st.sampled_from(["args", "kwargs", "options", "queue_name", "actor_name", "message_id", "x"]),

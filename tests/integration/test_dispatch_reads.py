@@ -1,6 +1,5 @@
 """What dispatch and sweep read is a matter of what is open, not of tasks that wait or ended."""
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,10 @@ import pytest
 
 from pipeline.core import dispatch as dispatching
 from pipeline.core import sweep as sweeping
-from pipeline.core import transitions
 from pipeline.core.context import Context, close_context, open_context
 from pipeline.settings import Settings
 from pipeline.store.database import execute, session
-from tests.support.factories import close, planned_job
+from tests.support.factories import claimed, close, planned_job
 
 JOBS, TASKS, WINDOW = 12, 1500, 4
 #: So many times four batches of 256 tasks are worked off; the blocks that a look may touch then.
@@ -80,14 +78,9 @@ def test_ended_tasks_cost_dispatch_and_sweep_nothing_before_a_vacuum(
 def _work_off(context: Context) -> None:
     """Claim and close what is in flight."""
     with session():
-        rows = execute(
-            "SELECT job_id, id FROM tasks WHERE state = 'pending' AND hinted_at IS NOT NULL"
-        )
-    by_job: dict[uuid.UUID, list[str]] = {}
-    for job_id, task_id in rows:
-        by_job.setdefault(job_id, []).append(str(task_id))
-    for job_id, ids in by_job.items():
-        close(job_id, transitions.claim_tasks(job_id, ids, worker="worker", lease_s=60))
+        rows = execute("SELECT id FROM jobs")
+    for (job_id,) in rows:
+        close(job_id, claimed(context, job_id))
 
 
 def _explained(sql: str, parameters: tuple[Any, ...]) -> dict[str, Any]:

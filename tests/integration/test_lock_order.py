@@ -58,22 +58,21 @@ def close_pending(_: Context, job_id: uuid.UUID) -> None:
 
 
 def claim(_: Context, job_id: uuid.UUID) -> None:
-    """Lease all, named in another order."""
-    ids = make.task_ids(job_id)
-    transitions.claim_tasks(job_id, [*ids[1::2], *ids[::2]], worker="worker", lease_s=60)
+    """Lease all."""
+    transitions.claim_tasks(job_id, _batch(job_id), worker="worker", lease_s=60)
 
 
 def renew(_: Context, job_id: uuid.UUID) -> None:
     """Renew what is held."""
-    transitions.renew(transitions.claimed(job_id, _token(job_id)), lease_s=60)
+    transitions.renew(transitions.claimed(job_id, _batch(job_id), worker="worker"), lease_s=60)
 
 
 def close(_: Context, job_id: uuid.UUID) -> None:
     """Close what is held."""
-    make.close(job_id, transitions.claimed(job_id, _token(job_id)))
+    make.close(job_id, transitions.claimed(job_id, _batch(job_id), worker="worker"))
 
 
-def _token(job_id: uuid.UUID) -> uuid.UUID:
+def _batch(job_id: uuid.UUID) -> uuid.UUID:
     with session():
         [(batch,)] = execute("SELECT DISTINCT batch FROM tasks WHERE job_id = %s", job_id.hex)
     assert isinstance(batch, uuid.UUID)

@@ -7,13 +7,13 @@ from typing import Any
 import dramatiq
 
 from pipeline import broker
-from pipeline.core import jobs, planning, transitions
+from pipeline.core import jobs, planning, runner, transitions
 from pipeline.core.context import Context
 from pipeline.core.jobs import Submission
 from pipeline.core.transitions import Claim, Outcome
 from pipeline.states import Reason, TaskState
-from pipeline.store.database import dialect, execute, session
-from pipeline.store.models import TaskRow
+from pipeline.store.database import as_uuid, dialect, execute, session
+from pipeline.store.models import IN_FLIGHT, TaskRow
 
 
 def pending_job(**told: Any) -> uuid.UUID:
@@ -38,9 +38,29 @@ def task_ids(job_id: uuid.UUID, state: str | None = None) -> list[str]:
         return [str(task.id) for task in query]
 
 
+def batches(job_id: uuid.UUID) -> list[uuid.UUID]:
+    """Return the batches of the job that are in flight, the first sent first."""
+    with session():
+        rows = execute(
+            f"SELECT DISTINCT batch FROM tasks WHERE job_id = %s AND {IN_FLIGHT} ORDER BY batch",
+            job_id.hex,
+        )
+    return [as_uuid(batch) for (batch,) in rows]
+
+
 def claimed(context: Context, job_id: uuid.UUID, *, worker: str = "worker") -> list[Claim]:
-    """Lease all that is pending of the job."""
-    return transitions.claim_tasks(job_id, task_ids(job_id), worker=worker, lease_s=60)
+    """Lease all of the job that was sent."""
+    return [
+        claim
+        for batch in batches(job_id)
+        for claim in transitions.claim_tasks(job_id, batch, worker=worker, lease_s=60)
+    ]
+
+
+def work_off(job_id: uuid.UUID, context: Context) -> None:
+    """Run the batches of the job that are in flight."""
+    for batch in batches(job_id):
+        runner.run_batch(job_id, batch, context)
 
 
 def outcome(claim: Claim, state: TaskState = TaskState.SUCCEEDED, **told: Any) -> Outcome:

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from pipeline.settings import MOST_BATCH_TASKS
-from pipeline.signatures import MOST_TOLD, JobId, TaskIds, misfit
+from pipeline.signatures import MOST_TOLD, BatchId, JobId, misfit
 
+MOST = 3
 JOB = str(uuid.UUID(int=0xABC))
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
 
@@ -20,7 +20,10 @@ def nothing() -> None: ...
 def one_job(job_id: JobId) -> None: ...
 
 
-def batch(job_id: JobId, task_ids: TaskIds) -> None: ...
+def batch(job_id: JobId, batch: BatchId) -> None: ...
+
+
+def listed(ids: Annotated[list[JobId], Field(max_length=MOST)]) -> None: ...
 
 
 def day(day: Day, *, force: bool = False) -> None: ...
@@ -36,7 +39,7 @@ async def later(job_id: "JobId") -> None: ...
     ("actor", "args", "kwargs"),
     [
         *((nothing, (), {}), (one_job, (JOB,), {}), (one_job, (), {"job_id": JOB})),
-        *((batch, (JOB, []), {}), (batch, (JOB, [JOB] * MOST_BATCH_TASKS), {})),
+        *((batch, (JOB, JOB), {}), (listed, ([],), {}), (listed, ([JOB] * MOST,), {})),
         *((day, ("2026-07-01",), {}), (day, ("2026-07-01",), {"force": True})),
         *((documents, ("a", [{}, {"x": [1]}]), {}), (documents, ("b", [], 5), {})),
         *((later, (JOB,), {}), (print, (1, "x"), {})),
@@ -54,8 +57,8 @@ def test_what_the_actor_takes_fits(
         *((nothing, (1,), {}, "argument 1"), (nothing, (), {"x": 1}, "x")),
         *((one_job, (), {}, "job_id"), (one_job, (7,), {}, "job_id")),
         *((one_job, (uuid.UUID(JOB).hex,), {}, "job_id"), (one_job, (f" {JOB}",), {}, "job_id")),
-        *((batch, (JOB, (JOB,)), {}, "task_ids"), (batch, (JOB, [JOB, 1]), {}, "task_ids.1")),
-        (batch, (JOB, [JOB] * (MOST_BATCH_TASKS + 1)), {}, "task_ids"),
+        *((batch, (JOB, [JOB]), {}, "batch"), (listed, ((JOB,),), {}, "ids")),
+        *((listed, ([JOB, 1],), {}, "ids.1"), (listed, ([JOB] * (MOST + 1),), {}, "ids")),
         *((day, ("today",), {}, "day"), (day, ("2026-07-01",), {"force": 1}, "force")),
         *((day, ("2026-07-01", True), {}, "force"), (documents, ("c", []), {}, "name")),
         *((documents, ("a", [{}], True), {}, "size"), (documents, ("a", [[]]), {}, "batch.0")),

@@ -8,7 +8,7 @@ import actors
 from pipeline.core import planning, runner
 from pipeline.core.context import current_context
 from pipeline.core.kinds import register
-from pipeline.signatures import JobId, TaskIds
+from pipeline.signatures import BatchId, JobId
 from tests.support.trivial import KIND
 
 assert actors
@@ -22,6 +22,6 @@ def plan_trivial(job_id: JobId):
 
 
 @dramatiq.actor(queue_name="trivial_work")
-def work_trivial(job_id: JobId, task_ids: TaskIds):
+def work_trivial(job_id: JobId, batch: BatchId):
     """Work."""
-    runner.run_batch(uuid.UUID(job_id), task_ids, current_context())
+    runner.run_batch(uuid.UUID(job_id), uuid.UUID(batch), current_context())

@@ -3,7 +3,7 @@
 from pipeline.core.transitions import NewTask
 from tests.support.trivial import TrivialParameters
 
-CHUNK = 5000
+CHUNK = 1000
 
 
 def plan(job, planning, context):

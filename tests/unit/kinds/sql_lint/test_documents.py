@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.adapters.sqlfluff.pool import LintReply, LintWork
-from pipeline.core import finishing, jobs, planning, runner
+from pipeline.core import finishing, jobs, planning
 from pipeline.core.context import Context, close_context, open_context
 from pipeline.core.jobs import Submission
 from pipeline.errors import Permanent
@@ -76,7 +76,7 @@ def run(job_id: uuid.UUID, context: Context) -> None:
     """Plan the job, do what is due of it, write its reports."""
     planning.run_plan(job_id, context)
     for _ in range(ATTEMPTS):
-        runner.run_batch(job_id, make.task_ids(job_id), context)
+        make.work_off(job_id, context)
     finishing.run_finish(job_id, context)
     make.take_messages()
 
