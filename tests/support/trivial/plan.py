@@ -3,12 +3,14 @@
 from pipeline.core.transitions import NewTask
 from tests.support.trivial import TrivialParameters
 
-CHUNK = 1000
+FIRST_CHUNK, CHUNK = 500, 2500
 
 
 def plan(job, planning, context):
-    """Insert the tasks in chunks."""
+    """Insert the tasks in chunks, a small one first."""
     told = TrivialParameters.model_validate(job.parameters)
-    for first in range(0, told.tasks, CHUNK):
-        places = range(first, min(first + CHUNK, told.tasks))
+    first, chunk = 0, FIRST_CHUNK
+    while first < told.tasks:
+        places = range(first, min(first + chunk, told.tasks))
         planning.add([NewTask(place, f"task {place}", 1, {}) for place in places])
+        first, chunk = first + chunk, CHUNK
