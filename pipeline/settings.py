@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     batch_bytes: int = Field(
         12 * 1024, ge=1, le=MOST_BYTES, description="Bytes of input in one batch."
     )
-    batch_tasks: int = Field(256, ge=1, le=MOST_BATCH_TASKS, description="Most tasks in one batch.")
+    batch_tasks: int = Field(512, ge=1, le=MOST_BATCH_TASKS, description="Most tasks in one batch.")
 
     max_source_bytes: int = Field(
         4 * GIB, ge=1, le=MOST_BYTES, description="Largest source of one job."

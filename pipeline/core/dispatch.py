@@ -10,8 +10,12 @@ the end and a small job is shared out among the workers; one among others goes i
 each would wait for a slot of its own.
 """
 
+import threading
+import time
 import uuid
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +38,9 @@ SMALLEST_BATCH = 8
 LEAST_IN_FLIGHT = 4
 PARTS = 8
 
+#: Somebody who has waited for a turn this long, in seconds, may have been interrupted for ever.
+PATIENCE_S = 1.0
+
 
 @dataclass(slots=True)
 class Candidate:
@@ -51,9 +58,49 @@ class Candidate:
         return (-self.priority, self.in_flight, self.done, self.left, self.id)
 
 
+class _Turns:
+    """One dispatch of a kind at a time in this process, and at most one that waits for its turn.
+
+    Who comes while one waits need not wait as well: that one has not looked at the rows yet. So no
+    thread stands in line at the database, and many closes at once are one look at the rows.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._door = threading.Lock()
+        self._waiting_since = -PATIENCE_S
+
+    @contextmanager
+    def taken(self) -> Iterator[bool]:
+        """Yield True when it is the caller's turn; False when one that waits does it for all."""
+        now = time.monotonic()
+        with self._door:
+            is_covered = now < self._waiting_since + PATIENCE_S
+            if not is_covered:
+                self._waiting_since = now
+        if is_covered:
+            yield False
+            return
+        with self._turn:
+            with self._door:
+                self._waiting_since = -PATIENCE_S
+            yield True
+
+
+_turns: defaultdict[str, _Turns] = defaultdict(_Turns)
+
+
 def dispatch(kind_name: str, context: Context) -> int:
-    """Send the batches that are due and fit into the window; return how many were sent."""
+    """Send the batches that are due and fit into the window; return how many were sent.
+
+    0 also when another thread, which has not begun yet, sends them.
+    """
     kind = get_kind(kind_name)
+    with _turns[kind.name].taken() as is_mine:
+        return _dispatch(kind, context) if is_mine else 0
+
+
+def _dispatch(kind: Kind, context: Context) -> int:
     with transaction():
         lock(f"dispatch:{kind.name}")
         batches = _choose(kind, context)

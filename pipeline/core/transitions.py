@@ -170,8 +170,8 @@ def close_tasks(
                 message = COALESCE(r.message, ''), result_key = r.result_key, worker = NULL,
                 lease_until = NULL, strikes = tasks.strikes + COALESCE(r.strike, 0),
                 finished_at = CASE WHEN r.state = 'pending' THEN NULL ELSE {sql.now} END,
-                not_before = CASE WHEN r.state = 'pending' THEN {sql.later("COALESCE(r.delay_s, 0)")}
-                                  ELSE tasks.not_before END,
+                not_before = CASE WHEN r.state = 'pending'
+                    THEN {sql.later("COALESCE(r.delay_s, 0)")} ELSE tasks.not_before END,
                 hinted_at = CASE WHEN r.state = 'pending' THEN NULL ELSE tasks.hinted_at END,
                 batch = CASE WHEN r.state = 'pending' THEN NULL ELSE tasks.batch END
             FROM {sql.rows(columns)}

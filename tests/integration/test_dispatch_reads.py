@@ -14,8 +14,8 @@ from pipeline.store.database import execute, session
 from tests.support.factories import claimed, close, planned_job
 
 JOBS, TASKS, WINDOW = 12, 1500, 4
-#: So many times four batches of 256 tasks are worked off; the blocks that a look may touch then.
-ROUNDS, BLOCKS = 12, 200
+#: So many times four batches of 512 tasks are worked off; the blocks that a look may touch then.
+ROUNDS, BLOCKS = 6, 400
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_dispatch_reads_few_tasks_before_statistics_know_of_them(
     looks = [each for each in asked if each[0].startswith("SELECT")]
     assert len(looks) >= 3
     read = {sql: _tasks_read(sql, parameters) for sql, parameters in looks}
-    assert max(read.values()) <= WINDOW * crowded.settings.batch_tasks, read
+    assert max(read.values()) <= WINDOW * crowded.settings.batch_tasks + JOBS, read
 
 
 def test_ended_tasks_cost_dispatch_and_sweep_nothing_before_a_vacuum(
