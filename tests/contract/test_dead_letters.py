@@ -227,8 +227,9 @@ def test_letters_of_the_version_before_are_kept(context: Context, dead: list[obj
     [before] = dead_letters.listed()
     router = Router(proxy.obj, migrate_dir=schema.MIGRATIONS)
     with transaction():
-        router.rollback()
-    assert schema.pending() == ["003_bad_arguments"]
+        while "003_bad_arguments" in router.done:
+            router.rollback()
+    assert schema.pending()[0] == "003_bad_arguments"
     assert [letter.reason for letter in dead_letters.listed()] == ["failed"]
     schema.migrate()
     [kept] = dead_letters.listed()

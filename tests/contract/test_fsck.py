@@ -198,7 +198,8 @@ def test_lease_on_reports_of_a_dead_worker_is_taken_back(context: Context) -> No
 
 
 def test_more_lapsed_leases_than_a_sweep_takes_are_all_taken_back(context: Context) -> None:
-    job_id = make.planned_job(context, tasks=2200)
+    wide = Context(context.settings.model_copy(update={"window": 8}), context.blobs)
+    job_id = make.planned_job(wide, tasks=2200)
     make.claimed(context, job_id)
     lapse(context, context.settings.lease_s * 2)
     assert mended(context, 2200).lapsed_leases == 2200
