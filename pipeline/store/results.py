@@ -64,5 +64,8 @@ def unpacked(body: bytes | memoryview | None) -> dict[str, Any] | None:
 
 
 def _packed(document: dict[str, Any]) -> Any:
-    packed = zlib.compress(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"), 3)
-    return proxy.obj.get_binary_type()(packed)
+    try:
+        body = orjson.dumps(document)
+    except TypeError:  # half a surrogate pair, numbers beyond 64 bits
+        body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+    return proxy.obj.get_binary_type()(zlib.compress(body, 1))

@@ -1,6 +1,5 @@
 """One file's talk with a child: send the work, wait for the reply, watch the budgets."""
 
-import json
 import os
 import select
 import signal
@@ -86,7 +85,7 @@ def _send(child: Child, work: bytes, watch: "_Watch") -> Ended | None:
 def _parse(raw: bytes) -> dict[str, Any] | Ended:
     """A reply of the right shape; the child may be lying."""
     try:
-        reply = json.loads(raw)
+        reply = frames.read_reply(raw)
         reason, message, result = reply["reason"], reply["message"], reply["result"]
         shape_is_right = (
             isinstance(result, dict) if reason is None else reason in set(Reason) and result is None

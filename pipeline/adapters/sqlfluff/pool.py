@@ -90,12 +90,13 @@ class LintPool:
     def lint(self, work: LintWork, *, cancelled: Callable[[], bool] = never) -> LintReply:
         """The reply for one file; waits for a free child. Raises ``Transient`` when the engine
         itself cannot run, never for what the file did."""
+        packed = _packed(work)
         if not self._take_place(cancelled):
             return LintReply(Reason.CANCELLED, "The work was cancelled.", None, 0.0)
         try:
             for last_try in (False, True):
                 try:
-                    return self._lint_once(work, cancelled)
+                    return self._lint_once(work, packed, cancelled)
                 except ZygoteGone:
                     self._discard_zygote()
                     if last_try or self._closed:
@@ -135,21 +136,17 @@ class LintPool:
             self._taken += 1
             return True
 
-    def _lint_once(self, work: LintWork, cancelled: Callable[[], bool]) -> LintReply:
+    def _lint_once(
+        self, work: LintWork, packed: bytes, cancelled: Callable[[], bool]
+    ) -> LintReply:
         child = self._take_child(work)
         limits = conversation.Limits(
             time_s=self._time_limit_s * (self._fix_factor if work.fix else 1),
             memory_bytes=self._memory_limit_bytes,
         )
-        header = {
-            "digest": work.config_digest,
-            "config": work.config,
-            "fix": work.fix,
-            "disable_noqa": work.disable_noqa,
-        }
         started = time.monotonic()
         try:
-            outcome = conversation.hold(child, pack_work(header, work.data), limits, cancelled)
+            outcome = conversation.hold(child, packed, limits, cancelled)
         except BaseException:
             self._drop(child, None)
             raise
@@ -238,6 +235,16 @@ class LintPool:
         if self._zygote is not None:
             self._zygote.forget()
         self._reset()
+
+
+def _packed(work: LintWork) -> bytes:
+    header = {
+        "digest": work.config_digest,
+        "config": work.config,
+        "fix": work.fix,
+        "disable_noqa": work.disable_noqa,
+    }
+    return pack_work(header, work.data)
 
 
 def dialect_of(document: dict[str, Any]) -> str | None:
