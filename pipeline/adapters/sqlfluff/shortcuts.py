@@ -8,7 +8,8 @@ others, ``install`` replaces nothing, and a test says so.
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlfluff.core.parser.segments.base import BaseSegment, PathStep
@@ -17,6 +18,7 @@ from sqlfluff.core.rules.base import BaseRule
 from sqlfluff.core.rules.context import RuleContext
 from sqlfluff.core.rules.crawlers import SegmentSeekerCrawler
 from sqlfluff.utils.analysis import select
+from sqlfluff.utils.reflow.elements import ReflowElement
 
 from pipeline.adapters.sqlfluff.tree_index import TooDeep, TreeIndex
 
@@ -28,6 +30,7 @@ FUNCTIONS: tuple[Callable[..., Any], ...] = (
     *(BaseRule.crawl, BaseRule._process_lint_result),
     *(SegmentSeekerCrawler.crawl, SegmentSeekerCrawler.is_self_match),
     *(SegmentSeekerCrawler.passes_filter, select.get_select_statement_info),
+    ReflowElement._class_types,
 )
 #: The digests of their texts.
 KNOWN = {
@@ -45,7 +48,11 @@ KNOWN = {
     "SegmentSeekerCrawler.is_self_match": "691bd9b004df9f94",
     "BaseCrawler.passes_filter": "b65d42e44b31eba7",
     "get_select_statement_info": "bd1e991f79cfde79",
+    "ReflowElement._class_types": "ae4e790bf5ab6c52",
 }
+
+#: So many combinations of types are remembered.
+MOST_KEPT = 10_000
 
 _crawl_rule = BaseRule.crawl
 _seek = SegmentSeekerCrawler.crawl
@@ -57,6 +64,7 @@ _select_info = select.get_select_statement_info
 _index: TreeIndex | None = None
 _deep_root: BaseSegment | None = None
 _raw_types: dict[tuple[type, tuple[str, ...]], frozenset[str]] = {}
+_types_of_elements: dict[tuple[Any, ...], set[str]] = {}
 
 
 def install() -> bool:
@@ -70,6 +78,7 @@ def install() -> bool:
         (BaseSegment, "is_type", _is_type),
         (RawSegment, "is_type", _raw_is_type),
         (RawSegment, "class_types", property(_raw_class_types)),
+        (ReflowElement, "_class_types", staticmethod(_element_types)),
         (BaseSegment, "recursive_crawl", _crawl),
         (BaseSegment, "path_to", _path),
         (SegmentSeekerCrawler, "crawl", _seek_in_index),
@@ -118,6 +127,20 @@ def _raw_class_types(self: RawSegment) -> frozenset[str]:
     found = _raw_types.get(key)
     if found is None:
         found = _raw_types[key] = frozenset(self.instance_types) | self._class_types
+    return found
+
+
+def _element_types(segments: Sequence[RawSegment]) -> set[str]:
+    if len(segments) == 1:
+        key: tuple[Any, ...] = (segments[0].__class__, segments[0].instance_types)
+    else:
+        key = tuple((each.__class__, each.instance_types) for each in segments)
+    found = _types_of_elements.get(key)
+    if found is None:
+        if len(_types_of_elements) >= MOST_KEPT:
+            _types_of_elements.clear()
+        found = set(chain.from_iterable(each.class_types for each in segments))
+        _types_of_elements[key] = found
     return found
 
 

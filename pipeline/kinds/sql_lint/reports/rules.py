@@ -1,6 +1,7 @@
 """What is known about a rule without loading SQLFluff: its name and where its text stands."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -19,8 +20,12 @@ class Rule:
     @classmethod
     def of(cls, violation: dict[str, Any]) -> "Rule":
         """Return the rule that the violation names."""
-        code = str(violation.get("code") or "?")
-        return cls(code, str(violation.get("name") or STEPS.get(code, "")))
+        return cls._known(str(violation.get("code") or "?"), str(violation.get("name") or ""))
+
+    @classmethod
+    @lru_cache(maxsize=1024)
+    def _known(cls, code: str, name: str) -> "Rule":
+        return cls(code, name or STEPS.get(code, ""))
 
     @property
     def help_uri(self) -> str:

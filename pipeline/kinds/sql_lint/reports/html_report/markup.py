@@ -1,11 +1,14 @@
 """Small pieces of HTML; every text goes through ``text``, which leaves nothing to interpret."""
 
 import html
+from functools import lru_cache
 
 from pipeline.kinds.sql_lint.reports.characters import visible
 
 
-def text(value: object) -> str:
+# A page says the same thousands of times: rules, their descriptions, keywords.
+@lru_cache(maxsize=4096)
+def text(value: str) -> str:
     """Return the value for an element or a quoted attribute, controls shown as escapes."""
     return html.escape(visible(value), quote=True)
 

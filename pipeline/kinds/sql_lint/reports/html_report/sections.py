@@ -1,6 +1,5 @@
 """The files of the page: one collapsible section each, until the page has shown enough."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 from pipeline.kinds.sql_lint.reports.html_report.excerpt import excerpt
@@ -56,7 +55,7 @@ def _caps(summary: Summary) -> Iterator[str]:
 def _section(file: FileReport, place: int, shown: int, *, opened: bool) -> Iterator[str]:
     violations = file.violations
     warnings = sum(bool(violation.get("warning")) for violation in violations)
-    codes = Counter(short(Rule.of(violation).code, 40) for violation in violations)
+    codes = [short(code, 40) for code in dict.fromkeys(Rule.of(each).code for each in violations)]
     severities = [name for name, some in _severities(len(violations), warnings) if some]
     new = len(violations) if file.new is None else len(file.new)
     cut = ' data-cut="1"' if shown < len(violations) else ""
