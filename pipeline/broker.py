@@ -174,6 +174,24 @@ def send(messages: Sequence[dramatiq.Message[Any]]) -> bool:
     return True
 
 
+def send_soon(messages: Sequence[dramatiq.Message[Any]], lost: Callable[[], object]) -> None:
+    """Publish the messages without waiting; ``lost`` is called when the broker did not take all.
+
+    On a broker in another process a confirm takes as long as the disk does, or the other work of
+    this machine.
+    """
+    broker = current_broker()
+
+    def deliver() -> None:
+        if not send(messages):
+            lost()
+
+    if isinstance(broker, QuaylineRabbit):
+        broker.courier.leave(deliver)
+    else:
+        deliver()
+
+
 @contextmanager
 def dead_letters(queue_name: str, limit: int) -> Iterator[list[bytes]]:
     """Yield the bodies of up to ``limit`` dead messages of the queue; afterwards they are gone.

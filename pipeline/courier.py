@@ -3,6 +3,7 @@
 What may hang is given to a courier; who gave it waits for the answer, or gives it up.
 """
 
+import logging
 import os
 import queue
 import threading
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class Errand(Generic[T]):
@@ -78,8 +81,10 @@ class Courier:
         """Return what ``act`` returns in the courier's thread; ``TimeoutError`` when it takes long.
 
         An act that nobody waits for any more is not begun; what one returns that was begun goes to
-        ``undo``.
+        ``undo``. In the courier's own thread it is done at once.
         """
+        if threading.current_thread() is self._thread:
+            return act()
         if self._hangs():
             raise TimeoutError("The broker still owes an answer.")
         errand = Errand(act, undo)
@@ -89,6 +94,18 @@ class Courier:
                 self._hung = errand.done
             raise TimeoutError(f"The broker did not answer within {self._timeout_s} s.")
         return errand.answer()
+
+    def leave(self, act: Callable[[], object]) -> None:
+        """Let the courier do it when its turn comes; nobody waits, what it raises is logged."""
+
+        def errand() -> bool:
+            try:
+                act()
+            except Exception:
+                log.exception("What was left to the courier failed")
+            return True
+
+        self._give(errand)
 
     def stop(self, last: Callable[[], object]) -> None:
         """Let the thread end after one last act, which is done even when it takes long."""

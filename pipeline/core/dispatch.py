@@ -91,9 +91,10 @@ _turns: defaultdict[str, _Turns] = defaultdict(_Turns)
 
 
 def dispatch(kind_name: str, context: Context) -> int:
-    """Send the batches that are due and fit into the window; return how many were sent.
+    """Send the batches that are due and fit into the window; return how many are on their way.
 
-    0 also when another thread, which has not begun yet, sends them.
+    0 also when another thread, which has not begun yet, sends them. Nobody waits for the broker:
+    what it does not take counts as not sent.
     """
     kind = get_kind(kind_name)
     with _turns[kind.name].taken() as is_mine:
@@ -106,9 +107,8 @@ def _dispatch(kind: Kind, context: Context) -> int:
         batches = _choose(kind, context)
     if batches:
         failpoints.reach(Point.CHOSEN)
-    if batches and not broker.send([_message(kind, *batch) for batch in batches]):
-        unhint([batch_id for batch_id, _ in batches])
-        return 0
+        messages = [_message(kind, *batch) for batch in batches]
+        broker.send_soon(messages, lambda: unhint([batch_id for batch_id, _ in batches]))
     return len(batches)
 
 

@@ -7,8 +7,8 @@ import uuid
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache, lru_cache
 from typing import Any
 
 from pipeline import broker
@@ -20,6 +20,7 @@ from pipeline.core.runner import Ending, Ledger
 from pipeline.core.transitions import Claim
 from pipeline.errors import NotFound, Permanent
 from pipeline.kinds.sql_lint.spec import LintParameters, Place
+from pipeline.settings import MOST
 from pipeline.states import Reason
 from pipeline.store import results
 from pipeline.store.blobs import BlobStore
@@ -75,8 +76,9 @@ def _ahead(
     lint: Callable[[Claim], Ending], claims: Sequence[Claim], goes_on: Callable[[], bool]
 ) -> Iterator[Ending]:
     """Yield the endings in order; while one is written down, the child works on the next file."""
-    with ThreadPoolExecutor(AHEAD, thread_name_prefix="lint") as threads:
-        begun: deque[Future[Ending]] = deque()
+    threads = _lint_threads()
+    begun: deque[Future[Ending]] = deque()
+    try:
         for claim in claims:
             if not goes_on():
                 break
@@ -85,6 +87,15 @@ def _ahead(
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()
+    finally:
+        wait(begun)
+
+
+@cache
+def _lint_threads() -> ThreadPoolExecutor:
+    """Return the threads that talk to lint children; made when they are needed, kept for the next
+    batch."""
+    return ThreadPoolExecutor(MOST, thread_name_prefix="lint")
 
 
 def counts(document: dict[str, Any]) -> dict[str, int]:
