@@ -14,6 +14,9 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+#: Of the thread that asks: whether it is a courier's.
+_here = threading.local()
+
 
 class Errand(Generic[T]):
     """One act on its way: whoever waits for it takes its answer, or gives it up, never both."""
@@ -25,14 +28,13 @@ class Errand(Generic[T]):
         self._answers: list[T] = []
         self._error: Exception | None = None
         self._given_up = False
-        self.begun = False
         self.done = threading.Event()
 
     def __call__(self) -> bool:
         """Act, unless nobody waits any more; the courier goes on."""
         with self._lock:
-            self.begun = not self._given_up
-        if self.begun:
+            is_wanted = not self._given_up
+        if is_wanted:
             try:
                 self._settle(self._act())
             except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
@@ -74,7 +76,7 @@ class Courier:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pid = 0
-        #: Set when the act that was given up last, while it hung, has ended.
+        #: Set when the courier is past the act that was given up last.
         self._hung: threading.Event | None = None
 
     def run(self, act: Callable[[], T], *, undo: Callable[[T], object] | None = None) -> T:
@@ -83,15 +85,15 @@ class Courier:
         An act that nobody waits for any more is not begun; what one returns that was begun goes to
         ``undo``. In the courier's own thread it is done at once.
         """
-        if threading.current_thread() is self._thread:
+        if getattr(_here, "is_courier", False):
             return act()
         if self._hangs():
             raise TimeoutError("The broker still owes an answer.")
         errand = Errand(act, undo)
         self._give(errand)
         if not errand.done.wait(self._timeout_s) and errand.give_up():
-            if errand.begun:
-                self._hung = errand.done
+            # Done as soon as the courier is past it, whether it hung itself or an act before it.
+            self._hung = errand.done
             raise TimeoutError(f"The broker did not answer within {self._timeout_s} s.")
         return errand.answer()
 
@@ -140,5 +142,6 @@ class Courier:
 
     @staticmethod
     def _work(errands: "queue.SimpleQueue[Callable[[], bool]]") -> None:
+        _here.is_courier = True
         while errands.get()():
             pass

@@ -24,7 +24,7 @@ from tests.support import trivial
 from tests.support.waiting import eventually
 
 SIZES = (100, 1000, 10_000, 100_000)
-LINT_SIZES = (100, 1000, 10_000)
+LINT_SIZES = (100, 1000, 10_000, 100_000)
 PROCESSES = (1, 2, 4)
 LINTED = 1000
 LIMIT_S = 1800.0

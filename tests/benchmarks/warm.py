@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 
 from tests.benchmarks import sqlfluff_command
-from tests.benchmarks.cold import RUST, lint
+from tests.benchmarks.cold import PYTHON, RUST, lint
 from tests.benchmarks.corpus import Corpus, corpora
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.registry import Plan
@@ -15,7 +15,10 @@ EVERY = 20
 
 
 def run(plan: Plan) -> list[Figure]:
-    """Return both figures of the first corpus; the peer lints everything anew each time."""
+    """Return both figures of the first corpus; the peers lint everything anew each time.
+
+    The Python parser's command is slow and runs once, beside the last pair.
+    """
     corpus = corpora(plan.folder / "corpus", own=plan.corpus, quick=plan.quick)[0]
     changed: list[tuple[float, float]] = []
     unchanged: list[tuple[float, float]] = []
@@ -31,6 +34,7 @@ def run(plan: Plan) -> list[Figure]:
             same = lint(running, corpus)
             unchanged.append((same.seconds, theirs.seconds))
             other.archive.unlink()
+        plain = sqlfluff_command.run(corpus, plan.folder, rust=False).seconds
     differ, _ = sqlfluff_command.differing(fresh.records, same.records)
     return [
         Figure.of_pairs(
@@ -43,6 +47,15 @@ def run(plan: Plan) -> list[Figure]:
             unchanged,
             **same.parts,
             files_other_than_when_fresh=len(differ),
+        ),
+        *(
+            Figure.of_pairs(
+                f"warm {corpus.name}: {what}: Python parser",
+                corpus.files,
+                PYTHON,
+                [(pairs[-1][0], plain)],
+            )
+            for what, pairs in (("5 % changed", changed), ("unchanged", unchanged))
         ),
     ]
 

@@ -94,3 +94,33 @@ def test_many_callers_before_one_act_that_hangs_wait_beside_one_another(courier:
     go_on.set()
     assert len(took) == 10
     assert max(took) < 3 * LIMIT_S
+
+
+def test_what_is_left_is_done_in_its_turn_and_nobody_waits(
+    courier: Courier, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[int] = []
+    go_on = threading.Event()
+
+    def broken() -> None:
+        raise ValueError("The act is broken.")
+
+    courier.leave(lambda: go_on.wait(20))
+    courier.leave(broken)
+    courier.leave(lambda: done.append(courier.run(lambda: 7)))
+    assert done == []
+    go_on.set()
+    assert courier.run(lambda: 8) == 8
+    assert done == [7]
+    assert "What was left to the courier failed" in caplog.text
+
+
+def test_behind_what_was_left_and_hangs_only_the_first_waits(courier: Courier) -> None:
+    go_on = threading.Event()
+    courier.leave(lambda: go_on.wait(20))
+    began = time.monotonic()
+    for _ in range(20):
+        with pytest.raises(TimeoutError):
+            courier.run(lambda: None)
+    assert time.monotonic() - began < 3 * LIMIT_S
+    go_on.set()

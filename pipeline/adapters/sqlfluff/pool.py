@@ -136,9 +136,7 @@ class LintPool:
             self._taken += 1
             return True
 
-    def _lint_once(
-        self, work: LintWork, packed: bytes, cancelled: Callable[[], bool]
-    ) -> LintReply:
+    def _lint_once(self, work: LintWork, packed: bytes, cancelled: Callable[[], bool]) -> LintReply:
         child = self._take_child(work)
         limits = conversation.Limits(
             time_s=self._time_limit_s * (self._fix_factor if work.fix else 1),
