@@ -44,10 +44,11 @@ def booting(of: Process) -> list[psutil.Process]:
 
 
 def at_work(fleet: Fleet) -> list[psutil.Process]:
-    """Return the worker processes that hold tasks; a worker's name ends with its process id."""
+    """Return the worker processes that hold tasks; a holder is ``host:process/claim``."""
     with psycopg.connect(fleet.settings.database) as connection:
         rows = connection.execute("SELECT DISTINCT worker FROM tasks WHERE state = 'running'")
-        return [psutil.Process(int(name.rpartition(":")[2])) for (name,) in rows]
+    workers = {name.rpartition("/")[0] for (name,) in rows}
+    return [psutil.Process(int(name.rpartition(":")[2])) for name in workers]
 
 
 def strikes(fleet: Fleet) -> int:
