@@ -63,18 +63,22 @@ def _corpus(corpus: Corpus, plan: Plan) -> Iterator[Figure]:
         running.forget()
         python = (lint(running, corpus), _theirs(corpus, plan, rust=False))
         yield _figure(f"{name}: Python parser", PYTHON, corpus, [python])
-    yield _beside_sqruff(name, corpus, [ours for ours, _ in pairs])
+    yield _beside_sqruff(name, corpus, [ours for ours, _ in pairs], plan)
 
 
-def _beside_sqruff(name: str, corpus: Corpus, runs: list[Ours]) -> Figure:
+def _beside_sqruff(name: str, corpus: Corpus, runs: list[Ours], plan: Plan) -> Figure:
     """Return how we stand beside a linter that is quicker and says something else."""
-    theirs = [sqruff_command.run(corpus) for _ in runs]
-    seconds = [(ours.seconds, other.seconds) for ours, other in zip(runs, theirs, strict=True)]
-    detail = {
-        "files_alike_by_rule_and_line": sqruff_command.alike(runs[-1].records, theirs[-1].records),
-        "cpu_peer_s": round(theirs[-1].cpu_s, 1),
-    }
-    return Figure.of_pairs(f"{name}: sqruff", corpus.files, sqruff_command.NAME, seconds, **detail)
+    pairs: list[tuple[float, float]] = []
+    detail: dict[str, Any] = {}
+    for ours in runs:
+        theirs = sqruff_command.run(corpus, plan.folder)
+        if theirs is None:
+            told = {"peer_gave_no_results": f"{sqruff_command.NAME} panicked"}
+            return Figure(f"{name}: sqruff", corpus.files, round(ours.seconds, 3), detail=told)
+        pairs.append((ours.seconds, theirs.seconds))
+        alike = sqruff_command.alike(ours.records, theirs.records)
+        detail = {"files_alike_by_rule_and_line": alike, "cpu_peer_s": round(theirs.cpu_s, 1)}
+    return Figure.of_pairs(f"{name}: sqruff", corpus.files, sqruff_command.NAME, pairs, **detail)
 
 
 def _theirs(corpus: Corpus, plan: Plan, *, rust: bool = True) -> sqlfluff_command.Run:
