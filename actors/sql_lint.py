@@ -12,8 +12,8 @@ from pipeline.signatures import BatchId, JobId
 
 @dramatiq.actor(queue_name="zip_processing", time_limit=20 * MINUTE_MS)
 def expand_archive(job_id: JobId) -> None:
-    """Turn the job's archive into tasks."""
-    planning.run_plan(uuid.UUID(job_id), current_context())
+    """Turn the job's archive into tasks, or that of one which goes before it."""
+    planning.plan_next("sql_lint", current_context())
 
 
 @dramatiq.actor(queue_name="sql_analysis", time_limit=15 * MINUTE_MS)

@@ -5,9 +5,10 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from pipeline import broker, failpoints, logs
-from pipeline.core import finishing, jobs, retries, transitions, trouble
+from pipeline.core import documents, finishing, jobs, retries, transitions, trouble
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
 from pipeline.core.heartbeat import STOPS, Heartbeat
@@ -22,10 +23,17 @@ from pipeline.errors import (
 )
 from pipeline.failpoints import Point
 from pipeline.states import JobState, Reason
-from pipeline.store.database import execute, transaction
+from pipeline.store.database import as_uuid, dialect, execute, session, transaction
 from pipeline.store.models import JobRow, seconds_since
 
 log = logging.getLogger(__name__)
+
+#: A job that is a second older counts as so much smaller when the next one to plan is chosen: one
+#: of 15 MiB is passed by small ones for a minute.
+AGEING_BYTES_PER_S = 256 * 1024
+
+#: Among so many jobs the next one to plan is chosen.
+LOOK_AT = 1000
 
 #: A stage text is written at most this often, in seconds.
 STAGE_EVERY_S = 0.5
@@ -77,20 +85,68 @@ class Planning:
             raise WorkerStops
 
 
-def run_plan(job_id: uuid.UUID, context: Context) -> None:
-    """Plan the job if that is due and nobody else does; its row says what comes next."""
+def plan_next(kind_name: str, context: Context) -> None:
+    """Plan the job of this kind whose turn it is: a message to plan is a turn, whoever sent it.
+
+    The highest priority goes first, then the smaller source; an older job counts as smaller, so
+    that none waits for ever.
+    """
+    tried: set[Waiting] = set()
+    while due := _waiting(kind_name) - tried:
+        first = min(due, key=lambda each: each.rank)
+        if run_plan(first.id, context):
+            return
+        tried.add(first)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job whose plan is due, as the choice between jobs sees it."""
+
+    id: uuid.UUID
+    priority: int
+    size_bytes: int
+
+    @property
+    def rank(self) -> tuple[int, float, uuid.UUID]:
+        """The sort key: the smallest is planned next. All age alike, so none needs the time."""
+        born_s = (self.id.int >> 80) / 1000  # the clock in a UUIDv7
+        return (-self.priority, self.size_bytes + born_s * AGEING_BYTES_PER_S, self.id)
+
+
+def _waiting(kind_name: str) -> set[Waiting]:
+    """Return the jobs whose plan is due, the oldest of the highest priority if they are many."""
+    now = dialect().now
+    with session():
+        rows = execute(
+            "SELECT id, priority, source FROM jobs WHERE kind = %s AND planned_at IS NULL"
+            " AND state IN ('pending', 'running') AND cancel_requested_at IS NULL"
+            f" AND not_before <= {now} AND (lease_until IS NULL OR lease_until < {now})"
+            " ORDER BY priority DESC, id LIMIT %s",
+            *(kind_name, LOOK_AT),
+        )
+    return {Waiting(as_uuid(row[0]), row[1], _size_bytes(row[2])) for row in rows}
+
+
+def _size_bytes(source: str | None) -> int:
+    told = documents.loaded(source or "{}").get("size_bytes")
+    return told if isinstance(told, int) else 0
+
+
+def run_plan(job_id: uuid.UUID, context: Context) -> bool:
+    """Plan the job if that is due; its row says what comes next. False when somebody else does."""
     settings = context.settings
     attempt = transitions.claim_job(
         job_id, phase="plan", worker=settings.worker_name, lease_s=settings.lease_s
     )
     if attempt is None:
-        return
+        return False
     failpoints.reach(Point.PLAN_CLAIMED)
     try:
         job = jobs.get(job_id)
     except Permanent as error:
         _failed(job_id, error.reason, error.message, context)
-        return
+        return True
 
     def renew() -> bool:
         return transitions.renew_job(job_id, attempt, lease_s=settings.lease_s)
@@ -115,6 +171,7 @@ def run_plan(job_id: uuid.UUID, context: Context) -> None:
             _again(job, attempt, Transient(text), context)
         else:
             _planned(job, attempt, context)
+    return True
 
 
 def _planned(job: JobRow, attempt: int, context: Context) -> None:

@@ -18,7 +18,7 @@ register(KIND)
 @dramatiq.actor(queue_name="trivial_plan")
 def plan_trivial(job_id: JobId):
     """Plan."""
-    planning.run_plan(uuid.UUID(job_id), current_context())
+    planning.plan_next(KIND.name, current_context())
 
 
 @dramatiq.actor(queue_name="trivial_work")
