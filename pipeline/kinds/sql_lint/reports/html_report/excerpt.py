@@ -10,6 +10,9 @@ from pipeline.kinds.sql_lint.reports.model import FileReport
 from pipeline.kinds.sql_lint.reports.region import Region
 from pipeline.kinds.sql_lint.reports.rules import Rule
 
+#: Columns from 0, the end not included.
+Span = tuple[int, int]
+
 # The engine cuts lines at 240 characters.
 MAX_LINE = 240
 _MAX_DESCRIPTION = 1000
@@ -59,13 +62,9 @@ def _marked(file: FileReport, source: str, violations: list[tuple[int, dict[str,
         ((_columns(violation, len(shown)), index) for index, violation in violations),
         key=lambda each: each[0][0] - each[0][1],
     )
-    owners: list[tuple[int, int] | None] = [None] * (len(shown) + 1)
-    for span, _ in spans:
-        owners[span[0] : span[1]] = [span] * (span[1] - span[0])
     parts = []
-    for owner, group in groupby(enumerate(owners), key=lambda pair: pair[1]):
-        columns = [column for column, _ in group]
-        piece = text(shown[columns[0] : columns[-1] + 1])
+    for (start, end), owner in _owned([span for span, _ in spans], len(shown) + 1):
+        piece = text(shown[start:end])
         if owner is not None:
             piece = _mark(file, piece, owner, [index for span, index in spans if span == owner])
         parts.append(piece)
@@ -73,7 +72,23 @@ def _marked(file: FileReport, source: str, violations: list[tuple[int, dict[str,
     return "".join(parts) + cut
 
 
-def _mark(file: FileReport, piece: str, span: tuple[int, int], indexes: list[int]) -> str:
+def _owned(spans: list[Span], length: int) -> Iterator[tuple[Span, Span | None]]:
+    """Yield the stretches of a line, each with the last of the spans that covers it."""
+    edges = sorted({0, length, *(edge for span in spans for edge in span)})
+    owners = [
+        ((start, end), next((span for span in reversed(spans) if _covers(span, start, end)), None))
+        for start, end in pairwise(edges)
+    ]
+    for owner, group in groupby(owners, key=lambda owned: owned[1]):
+        stretches = [stretch for stretch, _ in group]
+        yield (stretches[0][0], stretches[-1][1]), owner
+
+
+def _covers(span: Span, start: int, end: int) -> bool:
+    return span[0] <= start and end <= span[1]
+
+
+def _mark(file: FileReport, piece: str, span: Span, indexes: list[int]) -> str:
     """Return the piece marked by the gravest of the violations that have exactly this span."""
     found = [file.violations[index] for index in indexes]
     kinds = {_kind(file, index) for index in indexes}
@@ -91,7 +106,7 @@ def _kind(file: FileReport, index: int) -> str:
     return "w" if file.violations[index].get("warning") else "e"
 
 
-def _columns(violation: dict[str, Any], length: int) -> tuple[int, int]:
+def _columns(violation: dict[str, Any], length: int) -> Span:
     """Return the half-open range of columns, from 0, that the violation has on its first line."""
     region = Region.of(violation)
     start = min(region.column - 1, length)
