@@ -10,12 +10,9 @@ the end and a small job is shared out among the workers; one among others goes i
 each would wait for a slot of its own.
 """
 
-import threading
-import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +22,7 @@ from pipeline import broker, failpoints
 from pipeline.clock import new_id
 from pipeline.core.context import Context
 from pipeline.core.kinds import Kind, get_kind
+from pipeline.core.turns import Turns
 from pipeline.failpoints import Point
 from pipeline.settings import Settings
 from pipeline.store.database import as_uuid, dialect, execute, lock, transaction
@@ -37,9 +35,6 @@ SMALLEST_BATCH = 8
 #: so many parts what is left of a job is cut for them.
 LEAST_IN_FLIGHT = 4
 PARTS = 8
-
-#: Somebody who has waited for a turn this long, in seconds, may have been interrupted for ever.
-PATIENCE_S = 1.0
 
 
 @dataclass(slots=True)
@@ -58,36 +53,7 @@ class Candidate:
         return (-self.priority, self.in_flight, self.done, self.left, self.id)
 
 
-class _Turns:
-    """One dispatch of a kind at a time in this process, and at most one that waits for its turn.
-
-    Who comes while one waits need not wait as well: that one has not looked at the rows yet. So no
-    thread stands in line at the database, and many closes at once are one look at the rows.
-    """
-
-    def __init__(self) -> None:
-        self._turn = threading.Lock()
-        self._door = threading.Lock()
-        self._waiting_since = -PATIENCE_S
-
-    @contextmanager
-    def taken(self) -> Iterator[bool]:
-        """Yield True when it is the caller's turn; False when one that waits does it for all."""
-        now = time.monotonic()
-        with self._door:
-            is_covered = now < self._waiting_since + PATIENCE_S
-            if not is_covered:
-                self._waiting_since = now
-        if is_covered:
-            yield False
-            return
-        with self._turn:
-            with self._door:
-                self._waiting_since = -PATIENCE_S
-            yield True
-
-
-_turns: defaultdict[str, _Turns] = defaultdict(_Turns)
+_turns: defaultdict[str, Turns] = defaultdict(Turns)
 
 
 def dispatch(kind_name: str, context: Context) -> int:

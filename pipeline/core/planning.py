@@ -13,7 +13,7 @@ from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
 from pipeline.core.heartbeat import STOPS, Heartbeat
 from pipeline.core.kinds import get_kind
-from pipeline.core.transitions import NewTask
+from pipeline.core.tasks import NewTask
 from pipeline.errors import (
     DatabaseUnavailable,
     Permanent,

@@ -16,7 +16,7 @@ from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
 from pipeline.core.heartbeat import STOPS, Heartbeat
 from pipeline.core.kinds import get_kind
-from pipeline.core.transitions import Claim, Outcome
+from pipeline.core.tasks import Claim, Outcome
 from pipeline.errors import DatabaseUnavailable, NotFound, Permanent, Transient
 from pipeline.failpoints import Point
 from pipeline.states import Reason, TaskState

@@ -12,7 +12,7 @@ from pipeline.core import finishing, jobs, jumps, retries, transitions
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
 from pipeline.core.kinds import Kind, get_kind
-from pipeline.core.transitions import Outcome
+from pipeline.core.tasks import Outcome
 from pipeline.errors import Refused
 from pipeline.failpoints import Point
 from pipeline.states import JobState, Reason

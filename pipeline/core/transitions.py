@@ -10,62 +10,14 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.clock import new_id
-from pipeline.core import documents
-from pipeline.core.history import clean, record
+from pipeline.core.history import record
 from pipeline.core.rollup import roll_up
+from pipeline.core.tasks import CLAIM, Claim, NewTask, Outcome, as_claims, as_new_row, as_row
 from pipeline.states import JobState, Reason, TaskState
 from pipeline.store.database import as_json, as_uuid, dialect, execute, session, transaction
 from pipeline.store.models import IN_FLIGHT
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A task leased to this process: ``attempt`` is the token that its close must show."""
-
-    id: uuid.UUID
-    seq: int
-    name: str
-    attempt: int
-    strikes: int
-    size_bytes: int
-    payload: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one run of a task ended; ``pending`` hands it back, due after ``delay_s``."""
-
-    task_id: uuid.UUID
-    attempt: int
-    state: TaskState
-    reason: Reason | None = None
-    message: str = ""
-    result_key: str | None = None
-    delay_s: float = 0.0
-    strike: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """A task to insert; with ``state`` it has already ended (reused result, unreadable entry)."""
-
-    seq: int
-    name: str
-    size_bytes: int
-    payload: dict[str, Any]
-    state: TaskState = TaskState.PENDING
-    reason: Reason | None = None
-    message: str = ""
-    result_key: str | None = None
-    id: uuid.UUID = field(default_factory=new_id)
-
-
-#: What a claim is given of a task.
-CLAIM = "id, seq, name, attempt, strikes, size_bytes, payload"
 
 
 def claim_tasks(
@@ -99,7 +51,7 @@ def claim_tasks(
         if rows:
             seqs = [row[1] for row in rows]
             record(job_id, "tasks", "pending", "running", actor=worker, tasks=seqs)
-    return _claims(rows)
+    return as_claims(rows)
 
 
 def claimed(job_id: uuid.UUID, batch: uuid.UUID, *, worker: str, token: str = "") -> list[Claim]:
@@ -110,22 +62,11 @@ def claimed(job_id: uuid.UUID, batch: uuid.UUID, *, worker: str, token: str = ""
             " AND state = 'running' AND worker = %s",
             *(job_id.hex, batch.hex, _holder(worker, token)),
         )
-    return _claims(rows)
+    return as_claims(rows)
 
 
 def _holder(worker: str, token: str) -> str:
     return f"{worker}/{token}" if token else worker
-
-
-def _claims(rows: list[tuple[Any, ...]]) -> list[Claim]:
-    claims = [_claim(*row) for row in rows]
-    return sorted(claims, key=lambda claim: (-claim.size_bytes, claim.seq))
-
-
-def _claim(task_id: uuid.UUID | str, *told: Any) -> Claim:
-    seq, name, attempt, strikes, size_bytes, payload = told
-    document = documents.loaded(payload)
-    return Claim(as_uuid(task_id), seq, name, attempt, strikes, size_bytes, document)
 
 
 def renew(claims: Sequence[Claim], *, lease_s: float) -> set[uuid.UUID]:
@@ -179,7 +120,7 @@ def close_tasks(
                 {f"AND tasks.lease_until < {sql.now}" if lapsed_only else ""}
             RETURNING tasks.seq, tasks.state, tasks.reason
             """,
-            as_json([_as_row(each) for each in sorted(outcomes, key=lambda each: each.task_id)]),
+            as_json([as_row(each) for each in sorted(outcomes, key=lambda each: each.task_id)]),
         )
         _record_tasks(job_id, "running", rows, actor)
         return roll_up(job_id, Counter(row[1] for row in rows), actor=actor)
@@ -212,7 +153,7 @@ def insert_tasks(
             RETURNING seq, state, reason
             """,
             job_id.hex,
-            as_json([_new_row(task) for task in tasks]),
+            as_json([as_new_row(task) for task in tasks]),
         )
         # Only now: who closes tasks of the job waits for this lock.
         if not execute(
@@ -440,35 +381,3 @@ def _record_tasks(
         groups.setdefault((state, reason), []).append(seq)
     for (state, reason), seqs in groups.items():
         record(job_id, "tasks", from_state, state, actor=actor, reason=reason, tasks=seqs)
-
-
-# What most rows have is left out, and filled in by the statement: thousands of them are sent.
-
-
-def _as_row(outcome: Outcome) -> dict[str, Any]:
-    row = {"id": outcome.task_id.hex, "attempt": outcome.attempt, "state": outcome.state}
-    if outcome.reason is not None:
-        row["reason"] = outcome.reason
-    if outcome.message:
-        row["message"] = clean(outcome.message)
-    if outcome.result_key is not None:
-        row["result_key"] = outcome.result_key
-    if outcome.delay_s:
-        row["delay_s"] = outcome.delay_s
-    if outcome.strike:
-        row["strike"] = 1
-    return row
-
-
-def _new_row(task: NewTask) -> dict[str, Any]:
-    row = {"id": task.id.hex, "seq": task.seq, "name": clean(task.name)}
-    row |= {"size_bytes": task.size_bytes, "payload": as_json(task.payload)}
-    if task.state != TaskState.PENDING:
-        row["state"] = task.state
-    if task.reason is not None:
-        row["reason"] = task.reason
-    if task.message:
-        row["message"] = clean(task.message)
-    if task.result_key is not None:
-        row["result_key"] = task.result_key
-    return row

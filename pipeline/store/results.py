@@ -1,6 +1,5 @@
 """What tasks produced, by a key of everything the result depends on; so it is the cache, too."""
 
-import json
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from pipeline import jsontext
 from pipeline.store.database import as_json, dialect, execute, proxy, session, transaction
 
 
@@ -64,8 +64,4 @@ def unpacked(body: bytes | memoryview | None) -> dict[str, Any] | None:
 
 
 def _packed(document: dict[str, Any]) -> Any:
-    try:
-        body = orjson.dumps(document)
-    except TypeError:  # half a surrogate pair, numbers beyond 64 bits
-        body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
-    return proxy.obj.get_binary_type()(zlib.compress(body, 1))
+    return proxy.obj.get_binary_type()(zlib.compress(jsontext.encoded(document), 1))

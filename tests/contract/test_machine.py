@@ -12,6 +12,7 @@ from pipeline.core.context import Context
 from pipeline.core.dispatch import LEAST_IN_FLIGHT, dispatch
 from pipeline.core.jobs import Submission
 from pipeline.core.sweep import sweep
+from pipeline.core.tasks import Claim, NewTask, Outcome
 from pipeline.errors import Conflict, NotFound, Refused
 from pipeline.states import JobState, Reason, TaskState
 from pipeline.store.database import execute, session
@@ -87,7 +88,7 @@ def test_plan_killed_half_way_is_resumed_without_doubles(context: Context) -> No
     job_id = make.pending_job(tasks=5)
     attempt = transitions.claim_job(job_id, phase="plan", worker="dead", lease_s=60)
     assert attempt == 1
-    some = [transitions.NewTask(seq, f"task {seq}", 1, {}) for seq in range(2)]
+    some = [NewTask(seq, f"task {seq}", 1, {}) for seq in range(2)]
     assert transitions.insert_tasks(job_id, 1, some, actor="dead") == 2
     make.let_leases_lapse()
     make.age_hints(3600)
@@ -117,7 +118,7 @@ def test_unreadable_source_fails_the_job_with_its_reason(
 def test_claim_gives_each_task_to_one_worker(context: Context) -> None:
     job_id = make.planned_job(context, tasks=40)
     [batch] = make.batches(job_id)
-    got: list[list[transitions.Claim]] = []
+    got: list[list[Claim]] = []
 
     def take(name: str) -> None:
         got.append(transitions.claim_tasks(job_id, batch, worker=name, lease_s=60))
@@ -129,6 +130,16 @@ def test_claim_gives_each_task_to_one_worker(context: Context) -> None:
         thread.join()
     claimed = [claim.id for claims in got for claim in claims]
     assert len(claimed) == len(set(claimed)) == 40
+
+
+def test_claim_is_known_by_its_token_to_nobody_else(context: Context) -> None:
+    job_id = make.planned_job(context, tasks=3)
+    [batch] = make.batches(job_id)
+    mine = transitions.claim_tasks(job_id, batch, worker="w", lease_s=60, token="mine")
+    assert transitions.claimed(job_id, batch, worker="w", token="mine") == mine
+    assert transitions.claimed(job_id, batch, worker="w", token="other") == []
+    assert transitions.claimed(job_id, batch, worker="w") == []
+    assert transitions.claimed(job_id, uuid.uuid4(), worker="w", token="mine") == []
 
 
 def test_claim_counts_the_attempt_before_the_work(context: Context) -> None:
@@ -144,7 +155,7 @@ def test_claim_counts_the_attempt_before_the_work(context: Context) -> None:
 def test_close_is_compare_and_set(context: Context) -> None:
     job_id = make.planned_job(context, tasks=2)
     first, second = make.claimed(context, job_id)
-    stale = transitions.Outcome(first.id, first.attempt + 1, TaskState.SUCCEEDED)
+    stale = Outcome(first.id, first.attempt + 1, TaskState.SUCCEEDED)
     assert not transitions.close_tasks(job_id, [stale], actor="zombie")
     assert jobs.get(job_id).done == 0
     assert not make.close(job_id, [first])
@@ -178,7 +189,7 @@ def test_exactly_one_of_many_closers_ends_the_job(context: Context) -> None:
     claims = make.claimed(context, job_id)
     ended: list[bool] = []
 
-    def close(part: list[transitions.Claim]) -> None:
+    def close(part: list[Claim]) -> None:
         ended.append(make.close(job_id, part))
         ended.append(make.close(job_id, part))
 
@@ -238,7 +249,7 @@ def test_zombie_cannot_renew_or_close_after_its_task_was_given_on(context: Conte
 def test_retried_task_is_not_due_before_its_backoff(context: Context) -> None:
     job_id = make.planned_job(context, tasks=1)
     [claim] = make.claimed(context, job_id)
-    back = transitions.Outcome(
+    back = Outcome(
         claim.id, claim.attempt, TaskState.PENDING, Reason.ERROR, delay_s=3600, strike=True
     )
     transitions.close_tasks(job_id, [back], actor="worker")
@@ -310,7 +321,7 @@ def test_cancelled_task_is_not_retried(context: Context) -> None:
     job_id = make.planned_job(context, tasks=1)
     [claim] = make.claimed(context, job_id)
     jobs.cancel(job_id, actor="ann")
-    back = transitions.Outcome(claim.id, claim.attempt, TaskState.PENDING, Reason.ERROR)
+    back = Outcome(claim.id, claim.attempt, TaskState.PENDING, Reason.ERROR)
     transitions.close_tasks(job_id, [back], actor="worker")
     assert make.claimed(context, job_id) == []
     sweep(context)
@@ -460,7 +471,7 @@ def test_messages_with_hostile_characters_are_stored(context: Context) -> None:
     job_id = make.planned_job(context, tasks=1)
     [claim] = make.claimed(context, job_id)
     text = "a\0b\ud800c" + "x" * 5000
-    told = transitions.Outcome(claim.id, 1, TaskState.FAILED, Reason.ERROR, text)
+    told = Outcome(claim.id, 1, TaskState.FAILED, Reason.ERROR, text)
     transitions.close_tasks(job_id, [told], actor="worker")
     [task] = jobs.tasks(job_id)
     assert task["message"].startswith("a\ufffdb?c")

@@ -10,7 +10,7 @@ from pipeline import broker
 from pipeline.core import jobs, planning, runner, transitions
 from pipeline.core.context import Context
 from pipeline.core.jobs import Submission
-from pipeline.core.transitions import Claim, Outcome
+from pipeline.core.tasks import Claim, Outcome
 from pipeline.states import Reason, TaskState
 from pipeline.store.database import as_uuid, dialect, execute, session
 from pipeline.store.models import IN_FLIGHT, TaskRow

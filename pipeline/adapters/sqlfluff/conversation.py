@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from pipeline.adapters.sqlfluff import frames
 from pipeline.adapters.sqlfluff.processes import Child
 from pipeline.states import Reason
@@ -85,14 +87,14 @@ def _send(child: Child, work: bytes, watch: "_Watch") -> Ended | None:
 def _parse(raw: bytes) -> dict[str, Any] | Ended:
     """A reply of the right shape; the child may be lying."""
     try:
-        reply = frames.read_reply(raw)
+        reply = orjson.loads(raw)
         reason, message, result = reply["reason"], reply["message"], reply["result"]
         shape_is_right = (
             isinstance(result, dict) if reason is None else reason in set(Reason) and result is None
         )
         if shape_is_right and isinstance(message, str):
             return {"reason": reason, "message": message, "result": result}
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         pass
     return Ended(Reason.CRASHED, "The lint process gave no sensible answer for this file.")
 

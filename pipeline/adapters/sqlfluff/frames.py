@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Any
 
-import orjson
+from pipeline import jsontext
 
 WORK = struct.Struct(">II")  # bytes of the JSON header, bytes of the file
 REPLY = struct.Struct(">I")
@@ -23,21 +23,10 @@ def pack_work(header: dict[str, Any], data: bytes) -> bytes:
 
 def pack_reply(reply: dict[str, Any]) -> bytes:
     """One answer of a child; ``OverflowError`` when it is larger than the bound."""
-    try:
-        encoded = orjson.dumps(reply)
-    except TypeError:  # half a surrogate pair
-        encoded = json.dumps(reply, separators=(",", ":")).encode("ascii")
+    encoded = jsontext.encoded(reply)
     if len(encoded) > MAX_REPLY_BYTES:
         raise OverflowError(len(encoded))
     return REPLY.pack(len(encoded)) + encoded
-
-
-def read_reply(encoded: bytes) -> Any:
-    """What a child sent, whatever it is; ``ValueError`` or ``RecursionError`` when no JSON."""
-    try:
-        return orjson.loads(encoded)
-    except ValueError:  # half a surrogate pair
-        return json.loads(encoded)
 
 
 def receive_exactly(connection: socket.socket, size: int) -> bytes:

@@ -18,7 +18,7 @@ from pipeline.adapters.sqlfluff.version import engine_version
 from pipeline.core import documents
 from pipeline.core.context import Context
 from pipeline.core.planning import Planning
-from pipeline.core.transitions import NewTask
+from pipeline.core.tasks import NewTask
 from pipeline.errors import Permanent
 from pipeline.kinds.sql_lint.configuration import config_tree, sql_suffixes
 from pipeline.kinds.sql_lint.spec import LintParameters, StoredSource

@@ -1,6 +1,7 @@
 """Lints one batch: each file in a killable child, each ending in the ledger."""
 
 import json
+import os
 import threading
 import time
 import uuid
@@ -17,7 +18,7 @@ from pipeline.core import documents
 from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.runner import Ending, Ledger
-from pipeline.core.transitions import Claim
+from pipeline.core.tasks import Claim
 from pipeline.errors import NotFound, Permanent
 from pipeline.kinds.sql_lint.spec import LintParameters, Place
 from pipeline.settings import MOST
@@ -96,6 +97,10 @@ def _lint_threads() -> ThreadPoolExecutor:
     """Return the threads that talk to lint children; made when they are needed, kept for the next
     batch."""
     return ThreadPoolExecutor(MOST, thread_name_prefix="lint")
+
+
+# A forked copy has none of them.
+os.register_at_fork(after_in_child=_lint_threads.cache_clear)
 
 
 def counts(document: dict[str, Any]) -> dict[str, int]:

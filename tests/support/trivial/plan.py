@@ -1,6 +1,6 @@
 """Inserts as many tasks as were asked for."""
 
-from pipeline.core.transitions import NewTask
+from pipeline.core.tasks import NewTask
 from tests.support.trivial import TrivialParameters
 
 FIRST_CHUNK, CHUNK = 500, 2500

@@ -15,6 +15,7 @@ from sqlfluff.core.rules import get_ruleset
 from sqlfluff.core.rules.context import RuleContext
 from sqlfluff.core.rules.crawlers import SegmentSeekerCrawler
 from sqlfluff.utils.analysis import select
+from sqlfluff.utils.reflow.elements import ReflowElement
 
 from pipeline.adapters.sqlfluff import shortcuts, tree_index
 from pipeline.adapters.sqlfluff.tree_index import TooDeep, TreeIndex
@@ -86,6 +87,15 @@ def test_every_segment_finds_what_it_found_before(tree: BaseSegment):
     theirs = list(tree.recursive_crawl(*tree.class_types, allow_self=False))
     ours = list(shortcuts._crawl(tree, *tree.class_types, allow_self=False))
     assert list(map(id, ours)) == list(map(id, theirs))
+
+
+def test_elements_have_the_types_that_sqlfluff_tells_in_their_order(root: BaseSegment):
+    raws = root.raw_segments
+    for size, first in product((0, 1, 2, 3), range(len(raws))):
+        segments = raws[first : first + size]
+        theirs = ReflowElement._class_types(segments)
+        for _ in range(2):
+            assert list(shortcuts._element_types(segments)) == list(theirs)
 
 
 def test_types_are_those_that_sqlfluff_tells(tree: BaseSegment):

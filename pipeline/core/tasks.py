@@ -1,0 +1,103 @@
+"""A task as it is inserted, leased and closed, and the rows that say so to the database."""
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.clock import new_id
+from pipeline.core import documents
+from pipeline.core.history import clean
+from pipeline.states import Reason, TaskState
+from pipeline.store.database import as_json, as_uuid
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task leased to this process: ``attempt`` is the token that its close must show."""
+
+    id: uuid.UUID
+    seq: int
+    name: str
+    attempt: int
+    strikes: int
+    size_bytes: int
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one run of a task ended; ``pending`` hands it back, due after ``delay_s``."""
+
+    task_id: uuid.UUID
+    attempt: int
+    state: TaskState
+    reason: Reason | None = None
+    message: str = ""
+    result_key: str | None = None
+    delay_s: float = 0.0
+    strike: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task to insert; with ``state`` it has already ended (reused result, unreadable entry)."""
+
+    seq: int
+    name: str
+    size_bytes: int
+    payload: dict[str, Any]
+    state: TaskState = TaskState.PENDING
+    reason: Reason | None = None
+    message: str = ""
+    result_key: str | None = None
+    id: uuid.UUID = field(default_factory=new_id)
+
+
+#: What a claim is given of a task.
+CLAIM = "id, seq, name, attempt, strikes, size_bytes, payload"
+
+
+def as_claims(rows: list[tuple[Any, ...]]) -> list[Claim]:
+    """Return the claims that the rows of ``CLAIM`` hold, the largest first."""
+    claims = [_claim(*row) for row in rows]
+    return sorted(claims, key=lambda claim: (-claim.size_bytes, claim.seq))
+
+
+def _claim(task_id: uuid.UUID | str, *told: Any) -> Claim:
+    seq, name, attempt, strikes, size_bytes, payload = told
+    document = documents.loaded(payload)
+    return Claim(as_uuid(task_id), seq, name, attempt, strikes, size_bytes, document)
+
+
+def as_row(outcome: Outcome) -> dict[str, Any]:
+    """Return what a close is told of one task."""
+    return _told(
+        id=outcome.task_id.hex,
+        attempt=outcome.attempt,
+        state=outcome.state,
+        reason=outcome.reason,
+        message=clean(outcome.message) or None,
+        result_key=outcome.result_key,
+        delay_s=outcome.delay_s or None,
+        strike=int(outcome.strike) or None,
+    )
+
+
+def as_new_row(task: NewTask) -> dict[str, Any]:
+    """Return what an insert is told of one task."""
+    return _told(
+        id=task.id.hex,
+        seq=task.seq,
+        name=clean(task.name),
+        state=None if task.state == TaskState.PENDING else task.state,
+        reason=task.reason,
+        message=clean(task.message) or None,
+        size_bytes=task.size_bytes,
+        payload=as_json(task.payload),
+        result_key=task.result_key,
+    )
+
+
+def _told(**row: Any) -> dict[str, Any]:
+    """Leave out what most rows have, and the statement fills in: thousands of them are sent."""
+    return {name: value for name, value in row.items() if value is not None}
