@@ -69,35 +69,33 @@ def _claim(task_id: uuid.UUID | str, *told: Any) -> Claim:
     return Claim(as_uuid(task_id), seq, name, attempt, strikes, size_bytes, document)
 
 
+# What most rows have is left out, and filled in by the statement: thousands of them are sent.
+
+
 def as_row(outcome: Outcome) -> dict[str, Any]:
     """Return what a close is told of one task."""
-    return _told(
-        id=outcome.task_id.hex,
-        attempt=outcome.attempt,
-        state=outcome.state,
-        reason=outcome.reason,
-        message=clean(outcome.message) or None,
-        result_key=outcome.result_key,
-        delay_s=outcome.delay_s or None,
-        strike=int(outcome.strike) or None,
-    )
+    row = {"id": outcome.task_id.hex, "attempt": outcome.attempt, "state": outcome.state}
+    if outcome.delay_s:
+        row["delay_s"] = outcome.delay_s
+    if outcome.strike:
+        row["strike"] = 1
+    return _with_end(row, outcome)
 
 
 def as_new_row(task: NewTask) -> dict[str, Any]:
     """Return what an insert is told of one task."""
-    return _told(
-        id=task.id.hex,
-        seq=task.seq,
-        name=clean(task.name),
-        state=None if task.state == TaskState.PENDING else task.state,
-        reason=task.reason,
-        message=clean(task.message) or None,
-        size_bytes=task.size_bytes,
-        payload=as_json(task.payload),
-        result_key=task.result_key,
-    )
+    row = {"id": task.id.hex, "seq": task.seq, "name": clean(task.name)}
+    row |= {"size_bytes": task.size_bytes, "payload": as_json(task.payload)}
+    if task.state != TaskState.PENDING:
+        row["state"] = task.state
+    return _with_end(row, task)
 
 
-def _told(**row: Any) -> dict[str, Any]:
-    """Leave out what most rows have, and the statement fills in: thousands of them are sent."""
-    return {name: value for name, value in row.items() if value is not None}
+def _with_end(row: dict[str, Any], told: Outcome | NewTask) -> dict[str, Any]:
+    if told.reason is not None:
+        row["reason"] = told.reason
+    if told.message:
+        row["message"] = clean(told.message)
+    if told.result_key is not None:
+        row["result_key"] = told.result_key
+    return row
