@@ -8,6 +8,7 @@ import pytest
 from pipeline.clock import new_id
 from pipeline.core import jobs, planning, transitions
 from pipeline.core.context import Context
+from pipeline.store.database import as_uuid, execute, session
 from tests.support import factories as make
 
 
@@ -49,3 +50,17 @@ def test_message_whose_turn_somebody_else_took_plans_another(
     assert jobs.get(large).planned_at is not None
     assert jobs.get(small).planned_at is None
     planning.plan_next("trivial", context)
+
+
+@pytest.mark.parametrize("source", ["[1", '"x"', '{"size_bytes": "x"}', '{"size_bytes": 1e999}'])
+def test_source_that_nobody_can_read_keeps_no_other_job_from_its_plan(
+    context: Context, source: str
+) -> None:
+    bent, good = sized(10), sized(10)
+    with session():
+        execute("UPDATE jobs SET source = %s WHERE id = %s", source, bent.hex)
+    for _ in range(2):
+        planning.plan_next("trivial", context)
+    with session():
+        rows = execute("SELECT id, planned_at IS NOT NULL FROM jobs")
+    assert {as_uuid(job_id): bool(planned) for job_id, planned in rows} == {bent: True, good: True}
