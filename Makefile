@@ -27,12 +27,12 @@ help: ## List the targets
 # the environment, so that they go with it; deploy/venv.sh makes it, or mends half of one.
 $(VENV)/.demo: setup.cfg setup.py
 	@PYTHON='$(PYTHON)' sh deploy/venv.sh $(VENV)
-	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint]'
+	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint,docker,web,collect]'
 	@touch $@
 
 $(VENV)/.dev: setup.cfg setup.py
 	@PYTHON='$(PYTHON)' sh deploy/venv.sh $(VENV)
-	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint,test,dev]'
+	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint,docker,web,collect,test,dev]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.bench: $(VENV)/.dev
