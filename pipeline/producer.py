@@ -79,7 +79,7 @@ class Client:
         local_config: bool = True,
         fail_on: str = "any",
         baseline: Path | bytes | None = None,
-        reports: Sequence[str] = ("json", "html"),
+        reports: Sequence[str] = ("json",),
         name: str | None = None,
         root: Path | None = None,
         priority: int = 5,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Formats whose content is the fixed SQL; asking for one asks for it.
 FIXED = frozenset({"fixed", "diff"})
 #: What ``submit`` has written at the job's end when no format is named.
-STORED = ("json", "html")
+STORED = ("json",)
 
 
 @taking(LintAsk)

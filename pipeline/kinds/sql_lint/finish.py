@@ -9,10 +9,9 @@ from typing import Any, BinaryIO
 from pipeline.core import documents, jobs
 from pipeline.core.context import Context
 from pipeline.errors import NotFound, Refused
-from pipeline.kinds.sql_lint.gate import Baseline
+from pipeline.kinds.sql_lint.gate import Baseline, Counted
 from pipeline.kinds.sql_lint.plan import notes_name
 from pipeline.kinds.sql_lint.reports import FORMATS, FileReport, LintReport
-from pipeline.kinds.sql_lint.reports.summary import Counted
 from pipeline.kinds.sql_lint.spec import LintParameters
 from pipeline.states import Reason
 from pipeline.store.blobs import BlobStore
@@ -24,11 +23,10 @@ def finish(job: JobRow, context: Context) -> dict[str, Any]:
     parameters = documents.read(LintParameters, job.parameters, "parameters")
     report = lint_report(job, context.blobs)
     files = Counted(report.files)
-    # The page begins with the summary, so that it is better off when another was first.
-    for name in sorted(parameters.reports, key=lambda each: each == "html"):
+    for name in parameters.reports:
         with context.blobs.writing(report_name(job.id, name)) as stream:
-            FORMATS[name].write(replace(report, files=files, summary=files.summary), stream)
-    verdict = files.gathered().tally.verdict(parameters.fail_on, report.stopped)
+            FORMATS[name].write(replace(report, files=files), stream)
+    verdict = files.tally().verdict(parameters.fail_on, report.stopped)
     return {"verdict": asdict(verdict), "reports": list(parameters.reports)}
 
 

@@ -8,8 +8,8 @@ of a file, and a third is new.
 import hashlib
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -154,6 +154,32 @@ class Tally:
         if numbers["skipped"]:
             were = "entry was" if numbers["skipped"] == 1 else "entries were"
             yield f"{numbers['skipped']:,} {were} skipped."
+
+
+class Counted:
+    """The files of a report; the first reader that comes to their end has counted them."""
+
+    def __init__(self, files: "Callable[[], Iterator[FileReport]]") -> None:
+        self._files = files
+        self._tally: Tally | None = None
+
+    def __call__(self) -> "Iterator[FileReport]":
+        """Start the stream anew."""
+        if self._tally is not None:
+            yield from self._files()
+            return
+        tally = Tally()
+        for file in self._files():
+            tally.add(file)
+            yield file
+        self._tally = tally
+
+    def tally(self) -> Tally:
+        """Return the counts; the stream is read when nobody has yet."""
+        if self._tally is None:
+            deque(self(), maxlen=0)
+        assert self._tally is not None
+        return self._tally
 
 
 def blocking(fail_on: FailOn | str, file: "FileReport") -> frozenset[int]:

@@ -77,9 +77,9 @@ class LintParameters(BaseModel):
     fail_on: FailOn = Field("any", description="When the gate fails.")
     baseline: Digest | None = Field(None, description="Blob of the baseline: known violations.")
     reports: list[ReportName] = Field(
-        default=["json", "html"],
+        default=["json"],
         max_length=len(get_args(ReportName)),
-        description="Reports written at the job's end.",
+        description="Reports written at the job's end; every other is made when it is asked for.",
     )
 
     def core_overrides(self) -> dict[str, Any]:

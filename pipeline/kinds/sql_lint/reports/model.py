@@ -10,14 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
 
 from pipeline.states import JobState, TaskState
-
-if TYPE_CHECKING:  # It is gathered from what is declared here.
-    from pipeline.kinds.sql_lint.reports.summary import Summary
 
 
 class Outcome(StrEnum):
@@ -100,12 +97,10 @@ class LintReport:
     ``job`` has id, state, kind, dialect, created_at, started_at, finished_at (datetime or ISO
     text), counts, engine, parameters and warnings (a list of sentences); a missing key is no error.
     ``files`` starts the stream anew each time it is called, in the order of the archive.
-    ``summary`` is there when somebody has read it before.
     """
 
     job: Mapping[str, Any]
     files: Callable[[], Iterator[FileReport]]
-    summary: "Summary | None" = None
 
     @property
     def fail_on(self) -> str:

@@ -1,12 +1,11 @@
 """What is said of a job before its files: totals, rules, folders, and what was not linted.
 
-Gathered in one reading of the stream, along with whatever else reads it. Memory holds a number per
-rule and folder and short lists that are cut at the limits below.
+Gathered in one reading of the stream. Memory holds a number per rule and folder and short lists
+that are cut at the limits below.
 """
 
 import heapq
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from pipeline.kinds.sql_lint.gate import Tally
@@ -116,32 +115,6 @@ class Summary:
         heapq.heappush(self._top, (len(file.violations), -self.sections, file.path))
         if len(self._top) > MAX_TOP_FILES:
             heapq.heappop(self._top)
-
-
-class Counted:
-    """The files of a report; the first reader that comes to their end has gathered the summary."""
-
-    def __init__(self, files: Callable[[], Iterator[FileReport]]) -> None:
-        self.summary: Summary | None = None
-        self._files = files
-
-    def __call__(self) -> Iterator[FileReport]:
-        """Start the stream anew."""
-        if self.summary is not None:
-            yield from self._files()
-            return
-        summary = Summary()
-        for file in self._files():
-            summary.add(file)
-            yield file
-        self.summary = summary
-
-    def gathered(self) -> Summary:
-        """Return the summary; the stream is read when nobody has yet."""
-        if self.summary is None:
-            deque(self(), maxlen=0)
-        assert self.summary is not None
-        return self.summary
 
 
 def has_section(file: FileReport) -> bool:

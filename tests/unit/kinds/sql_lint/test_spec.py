@@ -15,7 +15,7 @@ def test_nothing_told_is_a_lint_as_configured() -> None:
     assert told.core_overrides() == {}
     assert (told.fix, told.cache, told.fail_on, told.reports) == (
         *(False, True, "any"),
-        ["json", "html"],
+        ["json"],
     )
 
 

@@ -3,8 +3,7 @@
 The page loads nothing: its style and script are inside, and its content security policy allows the
 one script by its hash and no connection. All texts of the submitter are escaped. It stays usable
 for 10,000 files with 100,000 violations: source is shown up to the limits in ``sections``, then
-counted, and the browser lays out only what is on the screen. The stream is read twice, or once
-where its summary is known.
+counted, and the browser lays out only what is on the screen. The stream is read twice.
 """
 
 import base64
@@ -35,7 +34,7 @@ def write(report: LintReport, out: BinaryIO) -> None:
 
 
 def _pieces(report: LintReport) -> Iterator[str]:
-    summary = report.summary or Summary.of(report)
+    summary = Summary.of(report)
     verdict = summary.tally.verdict(report.fail_on, report.stopped)
     yield from _head("failed" if verdict.failed else "passed")
     yield from _masthead(report)

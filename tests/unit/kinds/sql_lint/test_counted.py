@@ -1,9 +1,9 @@
-"""The summary is gathered by whoever reads the files first, once."""
+"""The files are counted by whoever reads them first, once."""
 
 from collections.abc import Iterator
 
+from pipeline.kinds.sql_lint.gate import Counted, Tally
 from pipeline.kinds.sql_lint.reports import FileReport
-from pipeline.kinds.sql_lint.reports.summary import Counted, Summary
 from tests.unit.kinds.sql_lint.reports import kit
 
 
@@ -18,17 +18,23 @@ class Files:
         return kit.small().files()
 
 
-def test_first_reader_that_comes_to_the_end_gathers():
+def counted_alone() -> Tally:
+    tally = Tally()
+    for file in kit.small().files():
+        tally.add(file)
+    return tally
+
+
+def test_first_reader_that_comes_to_the_end_counts():
     files = Files()
     counted = Counted(files)
     next(counted())
-    assert counted.summary is None
     assert list(counted()) == list(counted())
-    assert counted.gathered() == Summary.of(kit.small())
+    assert counted.tally() == counted_alone()
     assert files.readers == 3
 
 
 def test_nobody_has_read():
     files = Files()
-    assert Counted(files).gathered() == Summary.of(kit.small())
+    assert Counted(files).tally() == counted_alone()
     assert files.readers == 1
