@@ -92,7 +92,10 @@ def unhint(batches: Sequence[uuid.UUID]) -> None:
 def _choose(kind: Kind, context: Context) -> list[tuple[uuid.UUID, uuid.UUID]]:
     """Return (batch, job) of what is to be sent."""
     candidates = _candidates(kind)
-    free = _free(context.settings, *_in_flight(kind, candidates))
+    in_flight, in_work = _in_flight(kind, candidates)
+    free = _free(context.settings, in_flight, in_work)
+    if candidates and free > 0:
+        free = min(free, kind.room(context) - in_flight)
     chosen = []
     while free > 0 and candidates:
         job = min(candidates, key=lambda each: each.rank)
@@ -124,11 +127,14 @@ def _candidates(kind: Kind) -> list[Candidate]:
 
 
 def _in_flight(kind: Kind, candidates: list[Candidate]) -> tuple[int, int]:
-    """Return how many batches are sent and not closed, and how many of those are in work."""
+    """Return how many batches are sent and not closed, and how many of those are in work.
+
+    What goes on outside of workers is in nobody's way.
+    """
     rows = execute(
         "SELECT job_id, count(DISTINCT batch),"
         " count(DISTINCT CASE WHEN state = 'running' THEN batch END)"
-        f" FROM tasks WHERE {IN_FLIGHT} AND job_id IN"
+        f" FROM tasks WHERE {IN_FLIGHT} AND detached_at IS NULL AND job_id IN"
         " (SELECT id FROM jobs WHERE kind = %s AND state = 'running') GROUP BY job_id",
         kind.name,
     )

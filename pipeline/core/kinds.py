@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline.errors import Refused
+from pipeline.settings import Settings
 
 PACKAGE = "pipeline.kinds"
 
@@ -24,7 +25,10 @@ class Kind:
     """A kind of job: its validated parameters, its doorbells and the package of its code.
 
     ``task_cost_bytes`` is what a task costs beside its size, told in bytes of input: it keeps
-    batches of many small tasks short where a task is never cheap.
+    batches of many small tasks short where a task is never cheap. Where only so many tasks go on at
+    once (``is_limited``), the package's ``room`` says how many more may begin. ``end_actor`` is
+    rung with a task's id when what goes on outside for it tells of its end. An ``admit`` beside
+    the parameters says what this deployment's settings refuse.
     """
 
     name: str
@@ -35,6 +39,9 @@ class Kind:
     work_queue: str
     work_actor: str
     task_cost_bytes: int = 0
+    is_limited: bool = False
+    end_queue: str = ""
+    end_actor: str = ""
 
     @property
     def plan(self) -> Callable[..., None]:
@@ -50,6 +57,16 @@ class Kind:
     def finish(self) -> Callable[..., dict[str, Any]]:
         """``finish(job, context)`` -> the job's result, a JSON document."""
         return self._handler("finish")
+
+    def room(self, context: Any) -> int:
+        """Return how many more tasks may begin now."""
+        return int(self._handler("room")(context)) if self.is_limited else sys.maxsize
+
+    def admit(self, parameters: BaseModel, settings: Settings) -> None:
+        """Raise ``Refused`` where this deployment does not allow the parameters."""
+        admit = getattr(sys.modules[self.parameters.__module__], "admit", None)
+        if admit is not None:
+            admit(parameters, settings)
 
     def release(self) -> None:
         """Give back what the kind's work holds in this process (child processes), if it ran."""

@@ -98,6 +98,18 @@ class Ledger:
             self._waiting.append((outcome, None))
         self.open.clear()
 
+    def leave(self, claim: Claim) -> None:
+        """The task goes on outside of this worker, detached: it is no longer this batch's."""
+        with self._lock:
+            del self.open[claim.id]
+
+    def postpone(self, claim: Claim, message: str, *, delay_s: float) -> None:
+        """Give this task back without a strike, due again after ``delay_s``."""
+        told = (claim.id, claim.attempt, TaskState.PENDING, None, message)
+        with self._lock:
+            del self.open[claim.id]
+            self._waiting.append((Outcome(*told, delay_s=delay_s), None))
+
     def strike(self, reason: Reason, message: str) -> None:
         """End the open tasks' run badly: they run again while they have strikes left."""
         for claim in self.open.values():

@@ -2,13 +2,25 @@
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.clock import new_id
 from pipeline.core import documents
 from pipeline.core.history import clean
 from pipeline.states import Reason, TaskState
 from pipeline.store.database import as_json, as_uuid
+
+
+class Held(Protocol):
+    """A task under the attempt that holds its lease."""
+
+    @property
+    def id(self) -> uuid.UUID:
+        """The task's id."""
+
+    @property
+    def attempt(self) -> int:
+        """The attempt that was leased."""
 
 
 @dataclass(frozen=True, slots=True)

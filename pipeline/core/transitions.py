@@ -14,7 +14,16 @@ from typing import Any
 
 from pipeline.core.history import record
 from pipeline.core.rollup import roll_up
-from pipeline.core.tasks import CLAIM, Claim, NewTask, Outcome, as_claims, as_new_row, as_row
+from pipeline.core.tasks import (
+    CLAIM,
+    Claim,
+    Held,
+    NewTask,
+    Outcome,
+    as_claims,
+    as_new_row,
+    as_row,
+)
 from pipeline.states import JobState, Reason, TaskState
 from pipeline.store.database import as_json, as_uuid, dialect, execute, session, transaction
 from pipeline.store.models import IN_FLIGHT
@@ -69,7 +78,22 @@ def _holder(worker: str, token: str) -> str:
     return f"{worker}/{token}" if token else worker
 
 
-def renew(claims: Sequence[Claim], *, lease_s: float) -> set[uuid.UUID]:
+def detach(claim: Claim, *, holder: str, lease_s: float) -> bool:
+    """The task goes on outside of workers: ``holder`` has its lease until somebody renews or closes
+    it. False when it is no longer ours."""
+    sql = dialect()
+    with transaction():
+        return bool(
+            execute(
+                f"UPDATE tasks SET detached_at = {sql.now}, worker = %s,"
+                f" lease_until = {sql.later('%s')}"
+                " WHERE id = %s AND attempt = %s AND state = 'running' RETURNING id",
+                *(holder, lease_s, claim.id.hex, claim.attempt),
+            )
+        )
+
+
+def renew(claims: Sequence[Held], *, lease_s: float) -> set[uuid.UUID]:
     """Extend the leases that are still ours; return the ids of those."""
     sql = dialect()
     with transaction():
@@ -114,7 +138,8 @@ def close_tasks(
                 not_before = CASE WHEN r.state = 'pending'
                     THEN {sql.later("COALESCE(r.delay_s, 0)")} ELSE tasks.not_before END,
                 hinted_at = CASE WHEN r.state = 'pending' THEN NULL ELSE tasks.hinted_at END,
-                batch = CASE WHEN r.state = 'pending' THEN NULL ELSE tasks.batch END
+                batch = CASE WHEN r.state = 'pending' THEN NULL ELSE tasks.batch END,
+                detached_at = CASE WHEN r.state = 'pending' THEN NULL ELSE tasks.detached_at END
             FROM {sql.rows(columns)}
             WHERE tasks.id = r.id AND tasks.attempt = r.attempt AND tasks.state = 'running'
                 {f"AND tasks.lease_until < {sql.now}" if lapsed_only else ""}

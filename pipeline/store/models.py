@@ -135,6 +135,7 @@ class TaskRow(Row):
     not_before = UtcField()
     hinted_at = UtcField(null=True)
     batch = peewee.UUIDField(null=True)
+    detached_at = UtcField(null=True)
     started_at = UtcField(null=True)
     finished_at = UtcField(null=True)
 
@@ -142,6 +143,58 @@ class TaskRow(Row):
         """Peewee's options."""
 
         table_name = "tasks"
+
+
+class ExecutionRow(Row):
+    """What goes on outside of workers for one task: its place, its word, its end."""
+
+    task = peewee.ForeignKeyField(TaskRow, column_name="task_id", primary_key=True)
+    job_id = peewee.UUIDField()
+    attempt = peewee.SmallIntegerField()
+    run = peewee.SmallIntegerField()
+    host = peewee.TextField()
+    container = peewee.TextField()
+    placed_at = UtcField()
+    launched_at = UtcField(null=True)
+    container_name = peewee.TextField(null=True)
+    status = peewee.TextField(null=True)
+    progress = JsonField(null=True)
+    heartbeat_at = UtcField(null=True)
+    completed_at = UtcField(null=True)
+    success = peewee.SmallIntegerField(null=True)
+    result = JsonField(null=True)
+    error = peewee.TextField(null=True)
+    stop_reason = peewee.TextField(null=True)
+    stop_requested_at = UtcField(null=True)
+    ended_at = UtcField(null=True)
+    exit_code = peewee.IntegerField(null=True)
+    oom_killed = peewee.SmallIntegerField(null=True)
+    removed_at = UtcField(null=True)
+
+    class Meta:
+        """Peewee's options."""
+
+        table_name = "executions"
+
+
+class HostRow(Row):
+    """A Docker host; ``away_since``: it does not answer; ``came_back_at``: it does again."""
+
+    name = peewee.TextField(primary_key=True)
+    url = peewee.TextField()
+    slots = peewee.IntegerField()
+    labels = JsonField()
+    draining = peewee.SmallIntegerField(default=0)
+    checked_at = UtcField(null=True)
+    away_since = UtcField(null=True)
+    came_back_at = UtcField(null=True)
+    error = peewee.TextField(null=True)
+    facts = JsonField(null=True)
+
+    class Meta:
+        """Peewee's options."""
+
+        table_name = "hosts"
 
 
 class EventRow(Row):
