@@ -24,8 +24,24 @@ class Point(StrEnum):
     FINISH_CLAIMED = "finish_claimed"  # the reports are leased, none is written
     REPORTED = "reported"  # the reports are written, the job does not know
     FINALIZED = "finalized"  # all is done, the finish message is not acknowledged
+    PLACED = "placed"  # a task has its host, nothing is there yet
+    LOOKED = "looked"  # its host was asked, nothing is created
+    CREATED = "created"  # its container is there, not started
+    STARTED = "started"  # it runs, its task is still this worker's
+    DETACHED = "detached"  # it runs outside, the message is not acknowledged
+    END_CLAIMED = "end_claimed"  # its end is this worker's to collect, nothing is kept
+    KEPT = "kept"  # log and output are stored, its task is not closed
+    REMOVED = "removed"  # its task is closed and it is gone, its row does not know
     RECOVERED = "recovered"  # the sweep has closed lost tasks, nobody is told
 
+
+#: Reached only where work goes on outside of workers, in containers.
+OUTSIDE = frozenset(
+    {
+        *(Point.PLACED, Point.LOOKED, Point.CREATED, Point.STARTED, Point.DETACHED),
+        *(Point.END_CLAIMED, Point.KEPT, Point.REMOVED),
+    }
+)
 
 _act: Callable[[Point], None] | None = None
 

@@ -11,21 +11,28 @@ the caller for longer than ``QUAYLINE_BROKER_TIMEOUT_S``.
 """
 
 import io
+import json
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from pipeline.core import jobs, trouble
+from pipeline.adapters.engines.model import LogEntry
+from pipeline.core import executions, jobs, trouble
 from pipeline.core.context import Context, close_context, open_context
 from pipeline.core.embedded import Embedded
+from pipeline.core.executions import Execution
 from pipeline.core.jobs import Progress, Submission
+from pipeline.core.kinds import get_kind
 from pipeline.core.sweep import sweep
 from pipeline.errors import Refused, WaitTimeout
+from pipeline.kinds.container import logs as container_logs
+from pipeline.kinds.container import output as container_output
+from pipeline.kinds.container.doorbell import ring_stop
 from pipeline.kinds.sql_lint import finish as lint_finish
 from pipeline.kinds.sql_lint.gate import Baseline
 from pipeline.kinds.sql_lint.reports import FileReport
@@ -36,6 +43,8 @@ from pipeline.states import TERMINAL_JOB
 from pipeline.store.room import check_room
 
 __all__ = ["Client", "Job", "Progress"]
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class Client:
@@ -126,6 +135,43 @@ class Client:
                     "digest": blob.digest,
                     "blobs": [each for each in (blob.digest, told.baseline) if each],
                 },
+                priority=priority,
+                owner=owner,
+                labels=labels,
+                idempotency_key=idempotency_key,
+                deadline_s=deadline_s,
+            ),
+            heard=self.heard,
+        )
+        self.start()
+        return Job(self, job_id)
+
+    def run(
+        self,
+        document: Path | Mapping[str, Any],
+        *,
+        priority: int = 5,
+        owner: str = "",
+        labels: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        deadline_s: float | None = None,
+    ) -> "Job":
+        """Submit a container job (a crawler, API, database or custom task) and return at once.
+
+        ``document`` is the task as its submitter writes it (``task_name``, ``task_type``, …), or
+        the path of a JSON file of it. Raises ``Refused`` for an unknown key, an image off the
+        allow-list, or more memory than a container may have; nothing is stored then.
+        """
+        told = _document(document) if isinstance(document, Path) else document
+        kind = get_kind("container")
+        parameters = _validated(kind.parameters, told)
+        kind.admit(parameters, self.settings)
+        name = str(document) if isinstance(document, Path) else str(told["task_name"])
+        job_id = jobs.submit(
+            Submission(
+                kind=kind.name,
+                parameters=dict(told),
+                source={"name": name},
                 priority=priority,
                 owner=owner,
                 labels=labels,
@@ -275,6 +321,36 @@ class Job:
         self._client.start()
         return again
 
+    def executions(self) -> list[Execution]:
+        """Return what runs, or ran, in containers for the job: place, progress, heartbeat, end."""
+        return executions.of_job(self._id)
+
+    def logs(
+        self,
+        *,
+        since: str = "",
+        follow: bool = False,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Iterator[LogEntry]:
+        """Yield what the job's containers wrote: timestamp, stream and bytes of each entry.
+
+        ``since`` is the timestamp of the last entry seen; ``follow`` goes on until the job's end,
+        or until nobody wants more.
+        """
+        context = self._client.context
+        if follow:
+            return container_logs.followed(self._id, context, since=since, is_wanted=is_wanted)
+        return container_logs.entries(self._id, context, since=since)
+
+    def write_output(self, out: BinaryIO) -> None:
+        """Write the output files of the job's container as a tar archive."""
+        container_output.write(self._id, out, self._client.context)
+
+    def kill(self) -> None:
+        """Kill the job's containers without their grace; the job fails."""
+        for execution in self.executions():
+            ring_stop(execution.task_id, kill=True)
+
     def events(self) -> list[dict[str, Any]]:
         """Return the job's history, oldest first."""
         return jobs.events(self._id)
@@ -285,12 +361,26 @@ class Job:
 
 
 def _lint_parameters(**told: Any) -> LintParameters:
+    return _validated(LintParameters, told)
+
+
+def _validated(model: type[M], told: Mapping[str, Any]) -> M:
     try:
-        return LintParameters(**told)
+        return model.model_validate(told)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Refused(f"{where}: {first['msg']}.") from error
+
+
+def _document(path: Path) -> Mapping[str, Any]:
+    try:
+        told = json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{path} is no JSON: {error}.") from error
+    if not isinstance(told, dict):
+        raise Refused(f"{path} holds no JSON object.")
+    return told
 
 
 def _joined(rules: str | Sequence[str] | None) -> str | None:

@@ -133,6 +133,66 @@ class Settings(BaseSettings):
         description="Comma-separated suffixes that count as SQL; empty: as SQLFluff is configured.",
     )
 
+    docker_url: str = Field(
+        "",
+        description="Docker host `local`: unix://…, tcp://…, ssh://…; empty: DOCKER_HOST or the"
+        " usual socket.",
+    )
+    docker_slots: int = Field(
+        8, ge=0, le=MOST, description="Containers at the same time on the host `local`."
+    )
+    docker_cert_dir: str = Field(
+        "", description="Folder of ca.pem, cert.pem and key.pem, or of a folder of them per host."
+    )
+    collect_image: str = Field("quayline-collect:latest", description="Image of the collectors.")
+    container_images: str = Field(
+        "data-collection-*",
+        description="Allowed images besides it: comma-separated patterns (*, ?).",
+    )
+    container_memory_bytes: int = Field(
+        4 * GIB, ge=8 * MIB, le=MOST_BYTES, description="Most memory of one container."
+    )
+    container_cpus: float = Field(4.0, gt=0, le=MOST, description="Most CPUs of one container.")
+    container_log_bytes: int = Field(
+        32 * MIB, ge=64 * 1024, le=MOST_BYTES, description="Log kept of one container."
+    )
+    container_output_bytes: int = Field(
+        GIB, ge=1, le=MOST_BYTES, description="Largest output of one container."
+    )
+    container_tmp_bytes: int = Field(
+        64 * MIB, ge=MIB, le=MOST_BYTES, description="Size of /tmp in a container."
+    )
+    container_user: str = Field(
+        "65532:65532", pattern=r"^[1-9][0-9]*:[1-9][0-9]*$", description="User and group in it."
+    )
+    monitor_s: float = Field(
+        2.0, gt=0, le=MOST_S, description="Pause between two looks at the containers."
+    )
+    host_grace_s: float = Field(
+        300.0, gt=0, le=MOST_S, description="A host away for so long has lost its containers."
+    )
+    api_url: str = Field(
+        "", description="Where containers reach the API; empty: they send no heartbeats."
+    )
+
+    api_host: str = Field("127.0.0.1", description="Where `quayline api` listens.")
+    api_port: int = Field(8000, ge=0, le=65_535, description="Its port; 0: any that is free.")
+    api_max_body_bytes: int = Field(
+        MIB, ge=1024, le=GIB, description="Largest body of a request that is no upload."
+    )
+    api_concurrency: int = Field(
+        1000, ge=1, le=100_000, description="Requests in work at the same time; more get a 503."
+    )
+    api_uploads: int = Field(
+        8, ge=1, le=MOST, description="Uploads at the same time; more get a 503."
+    )
+    api_patience_s: float = Field(
+        30.0, gt=0, le=MOST_S, description="A client that sends nothing for so long is let go."
+    )
+    api_cors_origins: str = Field(
+        "", description="Origins that browsers may call the API from: comma-separated, or *."
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level that is logged."
     )
@@ -159,6 +219,16 @@ class Settings(BaseSettings):
         if not value.isprintable():
             raise ValueError("It holds characters that cannot be shown.")
         return value
+
+    @property
+    def allowed_images(self) -> list[str]:
+        """The patterns of the images that a container job may name."""
+        return [each.strip() for each in self.container_images.split(",") if each.strip()]
+
+    @property
+    def cors_origins(self) -> list[str]:
+        """The origins that browsers may call the API from."""
+        return [each.strip() for each in self.api_cors_origins.split(",") if each.strip()]
 
     @property
     def database(self) -> str:

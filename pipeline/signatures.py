@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, validate_call
 UUID_TEXT = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 JobId = Annotated[str, Field(pattern=UUID_TEXT)]
+TaskId = Annotated[str, Field(pattern=UUID_TEXT)]
 #: The tasks of a job that were sent together.
 BatchId = Annotated[str, Field(pattern=UUID_TEXT)]
 

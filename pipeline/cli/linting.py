@@ -103,7 +103,7 @@ def submit_source(client: "Client", source: "JobSource", asked: JobAsk, **more: 
         name=source.name,
         root=source.root,
         priority=asked.priority,
-        labels=_labels(asked.labels or ()),
+        labels=labels_of(asked.labels or ()),
         **more,
     )
 
@@ -201,7 +201,8 @@ def _outputs(asked: LintAsk, sources: "Sequence[JobSource]") -> "list[list[Outpu
     )
 
 
-def _labels(told: Sequence[str]) -> dict[str, str]:
+def labels_of(told: Sequence[str]) -> dict[str, str]:
+    """Return KEY=VALUE words as a mapping."""
     labels = {}
     for each in told:
         key, equals, value = each.partition("=")

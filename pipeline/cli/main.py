@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import faults, jobs, linting, repair, service
+from pipeline.cli import containers, faults, jobs, linting, repair, service
+from pipeline.cli.api import api
 from pipeline.cli.doctor import doctor
+from pipeline.cli.hosts import hosts
 from pipeline.cli.panels import PanelCommand
 from pipeline.cli.settings_table import settings
+from pipeline.cli.tokens import tokens
 
 app = typer.Typer(
     name="quayline",
@@ -33,7 +36,11 @@ for panel, name, command in (
     (JOBS, "cancel", jobs.cancel),
     (JOBS, "retry", jobs.retry),
     (JOBS, "report", jobs.report),
+    (JOBS, "logs", containers.logs),
+    (JOBS, "output", containers.output),
+    (JOBS, "kill", containers.kill),
     (SERVICE, "run", service.run),
+    (SERVICE, "api", api),
     (SERVICE, "sweep", service.sweep),
     (SERVICE, "doctor", doctor),
     (SERVICE, "fsck", repair.fsck),
@@ -61,6 +68,8 @@ for name, command in (
     job.command(name)(command)
 
 app.add_typer(job, name="job", rich_help_panel=JOBS)
+app.add_typer(hosts, name="hosts", rich_help_panel=SERVICE)
+app.add_typer(tokens, name="token", rich_help_panel=SERVICE)
 app.add_typer(repair.dead_letters, name="dead-letters", rich_help_panel=SERVICE)
 
 

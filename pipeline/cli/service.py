@@ -1,6 +1,7 @@
 """Commands that serve: ``run`` (all in one process), ``worker`` (supervised), ``sweep`` (once)."""
 
 import logging
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,12 @@ from pipeline.errors import Refused
 
 
 def run(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE.json]", help="Run this one container job instead.", show_default=False
+        ),
+    ] = None,
     processes: Annotated[
         int | None,
         typer.Option(
@@ -19,11 +26,20 @@ def run(
             help="Files linted at the same time (default: per core).",
         ),
     ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="With a FILE: nothing but its log.")
+    ] = False,
 ) -> None:
-    """Run the whole service here, in one process, until SIGTERM.
+    """Run the whole service here, in one process, until SIGTERM; or one container job to its end.
 
-    SIGTERM or Ctrl-C lets running batches end; what is left goes on at the next start.
+    SIGTERM or Ctrl-C lets running batches end; what is left goes on at the next start. With a FILE:
+    exit code 0 when it succeeded, 1 when it failed, 2 when it could not be run.
     """
+    if file is not None:
+        from pipeline.cli.containers import run_file
+
+        raise typer.Exit(run_file(file, quiet=quiet))
+    from pipeline.cli.callbacks import called_back
     from pipeline.cli.clients import open_client, threads_of
     from pipeline.cli.interrupts import Interrupts
     from pipeline.settings import get_settings
@@ -35,6 +51,7 @@ def run(
     with (
         Interrupts() as interrupts,
         open_client(work=True, threads=threads_of(processes)) as client,
+        called_back(client),
     ):
         interrupts.raising = False
         client.start()

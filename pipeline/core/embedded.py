@@ -6,6 +6,7 @@ and the next process on the same database goes on.
 
 import logging
 import threading
+import time
 from dataclasses import replace
 
 import dramatiq
@@ -13,7 +14,7 @@ import dramatiq
 from pipeline import broker
 from pipeline.core import doorbells, trouble
 from pipeline.core.context import Context, is_open
-from pipeline.core.kinds import release_all
+from pipeline.core.kinds import all_kinds, release_all
 from pipeline.core.sweep import sweep
 from pipeline.errors import QuaylineError
 
@@ -43,10 +44,12 @@ class Embedded:
         # What a process that is gone had in memory died with it: at first no hint is on its way.
         first = self._context.settings.model_copy(update={"hint_again_s": 0.0})
         context = replace(self._context, settings=first)
+        rung: dict[str, float] = {}
         while is_open(self._context):
             try:
                 sweep(context)
                 context = self._context
+                self._ring(rung)
             except QuaylineError as error:
                 trouble.note(error)
                 log.warning("A sweep could not run", extra={"error": str(error)})
@@ -54,6 +57,14 @@ class Embedded:
                 log.exception("A sweep failed")
             if self._ended.wait(self._context.settings.sweep_s):
                 return
+
+    def _ring(self, rung: dict[str, float]) -> None:
+        """Ring what is due of the kinds' timetable; ``rung`` holds when each was last."""
+        now = time.monotonic()
+        for tick in (tick for kind in all_kinds() for tick in kind.ticks(self._context)):
+            if now - rung.get(tick.actor, -tick.every_s) >= tick.every_s:
+                rung[tick.actor] = now
+                tick.ring()
 
     def close(self, *, patience_s: float = 60.0) -> None:
         """Stop taking messages, let running batches end, stop the sweep."""

@@ -286,7 +286,7 @@ def place(
         f" VALUES (%s, %s, %s, 1, %s, %s, {now})"
         " ON CONFLICT (task_id) DO UPDATE SET attempt = excluded.attempt, host = excluded.host,"
         f" placed_at = {now}, run = executions.run + 1, launched_at = NULL, completed_at = NULL,"
-        " success = NULL, result = NULL, error = NULL, stop_reason = NULL,"
+        " success = NULL, result = NULL, error = NULL, stop_reason = NULL, collect_until = NULL,"
         " stop_requested_at = NULL, ended_at = NULL, exit_code = NULL, oom_killed = NULL,"
         " removed_at = NULL",
         *(task_id.hex, job_id.hex, attempt, host, container),
@@ -308,6 +308,25 @@ def launched(task_id: uuid.UUID, run: int) -> None:
     """The container of this run has been started."""
     now = dialect().now
     _set(task_id, f"launched_at = COALESCE(launched_at, {now})", where=f"run = {run:d}")
+
+
+def claim_end(task_id: uuid.UUID, run: int, *, lease_s: float) -> bool:
+    """Take the run's end to oneself for so long; False when somebody else has it, or had."""
+    sql = dialect()
+    with transaction():
+        return bool(
+            execute(
+                f"UPDATE executions SET collect_until = {sql.later('%s')} WHERE task_id = %s"
+                " AND run = %s AND ended_at IS NULL"
+                f" AND (collect_until IS NULL OR collect_until < {sql.now}) RETURNING run",
+                *(lease_s, task_id.hex, run),
+            )
+        )
+
+
+def release_end(task_id: uuid.UUID, run: int) -> None:
+    """Let somebody else collect the run's end."""
+    _set(task_id, "collect_until = NULL", where=f"run = {run:d}")
 
 
 def request_stop(task_id: uuid.UUID, run: int, reason: Reason | str) -> None:

@@ -10,14 +10,33 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
+from pipeline import broker
 from pipeline.errors import Refused
 from pipeline.settings import Settings
 
 PACKAGE = "pipeline.kinds"
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """An actor without arguments that is rung every so many seconds, while ``is_needed``."""
+
+    queue: str
+    actor: str
+    every_s: float
+    is_needed: Callable[[], bool]
+
+    #: More of a queue's messages waiting than this: nobody takes them, and one more tells nothing.
+    MOST_WAITING: ClassVar[int] = 100
+
+    def ring(self) -> None:
+        """Send its message where it is needed; one that is lost is followed by the next."""
+        if self.is_needed() and (broker.waiting(self.queue) or 0) <= self.MOST_WAITING:
+            broker.send([broker.message(self.queue, self.actor)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +80,16 @@ class Kind:
     def room(self, context: Any) -> int:
         """Return how many more tasks may begin now."""
         return int(self._handler("room")(context)) if self.is_limited else sys.maxsize
+
+    def ticks(self, context: Any) -> list[Tick]:
+        """Return the kind's part of the timetable: what its package's ``ticks`` says, if any."""
+        try:
+            found: list[Tick] = self._handler("ticks")(context)
+        except ModuleNotFoundError as error:
+            if error.name != f"{self.package}.ticks":
+                raise
+            return []
+        return found
 
     def admit(self, parameters: BaseModel, settings: Settings) -> None:
         """Raise ``Refused`` where this deployment does not allow the parameters."""

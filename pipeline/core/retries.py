@@ -48,8 +48,12 @@ def decide(
     allowed = settings.max_attempts + (LOST_GRACE if reason is Reason.WORKER_LOST else 0)
     if reason not in RETRYABLE or strikes >= allowed:
         return Decision(TaskState.FAILED)
-    pause_s = settings.backoff_s * 2 ** (strikes - 1)
-    return Decision(TaskState.PENDING, _spread(pause_s, settings, spread))
+    return Decision(TaskState.PENDING, pause_s(strikes, settings, spread=spread))
+
+
+def pause_s(strikes: int, settings: Settings, *, spread: float | None = None) -> float:
+    """Return how long a task waits after its ``strikes``-th bad end."""
+    return _spread(settings.backoff_s * 2 ** (strikes - 1), settings, spread)
 
 
 def bear(
@@ -62,10 +66,10 @@ def bear(
     """
     if since_s >= OUTAGE_PAUSES * settings.backoff_max_s:
         return decide(reason, strikes, settings, spread=spread)
-    pause_s = max(settings.backoff_s, since_s / 2)
-    return Decision(TaskState.PENDING, _spread(pause_s, settings, spread), forgiven=True)
+    lasting_s = max(settings.backoff_s, since_s / 2)
+    return Decision(TaskState.PENDING, _spread(lasting_s, settings, spread), forgiven=True)
 
 
-def _spread(pause_s: float, settings: Settings, spread: float | None) -> float:
+def _spread(whole_s: float, settings: Settings, spread: float | None) -> float:
     spread = random.random() if spread is None else spread
-    return min(settings.backoff_max_s, pause_s) * (0.5 + spread / 2)
+    return min(settings.backoff_max_s, whole_s) * (0.5 + spread / 2)

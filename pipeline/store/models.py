@@ -164,6 +164,7 @@ class ExecutionRow(Row):
     success = peewee.SmallIntegerField(null=True)
     result = JsonField(null=True)
     error = peewee.TextField(null=True)
+    collect_until = UtcField(null=True)
     stop_reason = peewee.TextField(null=True)
     stop_requested_at = UtcField(null=True)
     ended_at = UtcField(null=True)

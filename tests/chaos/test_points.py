@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import Client
-from pipeline.failpoints import Point
+from pipeline.failpoints import OUTSIDE, Point
 from tests.chaos.conftest import Form, told
 from tests.support import mortal
 from tests.support.faults import Fleet
@@ -19,7 +19,9 @@ from tests.support.workers import Census, Process, supervised
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 
 #: Where a worker process can die.
-WORKER = [point for point in Point if point not in (Point.SUBMITTED, Point.RECOVERED)]
+WORKER = [
+    point for point in Point if point not in {Point.SUBMITTED, Point.RECOVERED, *OUTSIDE}
+]
 
 
 @pytest.fixture

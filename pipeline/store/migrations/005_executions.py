@@ -46,6 +46,7 @@ TABLES = (
         success SMALLINT,
         result TEXT,
         error TEXT,
+        collect_until {time},
         stop_reason TEXT,
         stop_requested_at {time},
         ended_at {time},

@@ -1,0 +1,51 @@
+"""Removes containers and what they leave on a Docker host."""
+
+from typing import Any
+
+from pipeline.adapters.engines.docker_body import app_volume, output_volume
+from pipeline.adapters.engines.docker_finding import find, harmless
+from pipeline.adapters.engines.docker_seen import listed
+from pipeline.adapters.engines.model import DEPLOYMENT_LABEL
+
+#: End of the name of a container that is being made.
+PREPARING = ".preparing"
+#: Nobody takes so long to make one.
+PREPARED_S = 600.0
+
+
+def remove(client: Any, deployment: str, name: str) -> None:
+    """Neither the container nor its volumes are there; a running one was killed."""
+    remove_one(client, deployment, name)
+    remove_one(client, deployment, name + PREPARING)
+    remove_volumes(client, deployment, name)
+
+
+def remove_one(client: Any, deployment: str, name: str) -> None:
+    """The container of that name is not there; its own volumes are."""
+    seen = find(client, deployment, name)
+    if seen is not None:
+        harmless(client.remove_container, seen.id, v=True, force=True)
+
+
+def remove_volumes(client: Any, deployment: str, name: str) -> None:
+    """The volumes of the container of that name are not there, unless it is."""
+    for volume in (app_volume, output_volume):
+        harmless(client.remove_volume, volume(deployment, name))
+
+
+def remove_leftovers(client: Any, deployment: str) -> int:
+    """Remove the deployment's volumes that no container has; return how many."""
+    filters = {"label": [f"{DEPLOYMENT_LABEL}={deployment}"]}
+    # The volumes first: one that is made later is in neither list.
+    volumes = client.volumes(filters=filters)["Volumes"] or []
+    containers = client.containers(all=True, filters=filters)
+    for document in containers:
+        seen = listed(document)
+        if seen.name.endswith(PREPARING) and seen.age_s > PREPARED_S:
+            harmless(client.remove_container, seen.id, v=True, force=True)
+    used = {mount.get("Name") for document in containers for mount in document["Mounts"]}
+    return sum(
+        harmless(client.remove_volume, volume["Name"])
+        for volume in volumes
+        if volume["Name"] not in used
+    )

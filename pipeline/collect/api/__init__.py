@@ -1,0 +1,1 @@
+"""Records of an HTTP API: let in, leafed through, and kept."""

@@ -1,0 +1,1 @@
+"""Rows from one database to another: PostgreSQL, MySQL or MariaDB, and SQLite."""

@@ -1,0 +1,271 @@
+"""MySQL and MariaDB by PyMySQL."""
+
+# ruff: noqa: S608 - names are quoted here, values are parameters
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pymysql
+from pymysql.constants import FIELD_TYPE, FLAG
+from pymysql.cursors import SSCursor
+
+from pipeline.collect.database.columns import Column, Kind, UniqueKey
+from pipeline.collect.database.connection import (
+    CONNECT_S,
+    Connection,
+    DatabaseTrouble,
+    Row,
+    TableName,
+)
+from pipeline.collect.errors import ConfigRefused
+
+_BINARY_CHARSET = 63
+_KINDS = {
+    **dict.fromkeys((FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24), Kind.INTEGER),
+    **dict.fromkeys((FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG, FIELD_TYPE.YEAR), Kind.INTEGER),
+    **dict.fromkeys((FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE), Kind.FLOAT),
+    **dict.fromkeys((FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL), Kind.DECIMAL),
+    FIELD_TYPE.TIMESTAMP: Kind.TIMESTAMPTZ,
+    FIELD_TYPE.DATETIME: Kind.TIMESTAMP,
+    FIELD_TYPE.DATE: Kind.DATE,
+    FIELD_TYPE.TIME: Kind.TIME,
+    FIELD_TYPE.JSON: Kind.JSON,
+}
+_TYPES = {
+    Kind.INTEGER: "BIGINT",
+    Kind.DECIMAL: "DECIMAL(65,30)",
+    Kind.FLOAT: "DOUBLE",
+    Kind.BOOLEAN: "BOOLEAN",
+    Kind.TEXT: "LONGTEXT",
+    Kind.BYTES: "LONGBLOB",
+    Kind.DATE: "DATE",
+    Kind.TIME: "TIME(6)",
+    Kind.TIMESTAMP: "DATETIME(6)",
+    Kind.TIMESTAMPTZ: "DATETIME(6)",
+    Kind.JSON: "JSON",
+    Kind.OTHER: "LONGTEXT",
+}
+_MOST_DIGITS = 65
+_MOST_SCALE = 30
+# Gone away, lost, lock wait, deadlock, too many connections, shutting down, cannot connect.
+_PASSING = frozenset({2002, 2003, 2006, 2013, 2014, 1040, 1053, 1205, 1213})
+_OPTIONS = frozenset({"unix_socket", "ssl_ca", "ssl_cert", "ssl_key"})
+_SESSION = (
+    "SET SESSION time_zone = '+00:00',"
+    " sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO',"
+    # While a batch is written to a slow target, nobody reads on.
+    " net_write_timeout = 3600"
+)
+_UNIQUE_KEYS = """
+SELECT index_name = 'PRIMARY', GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR '\\0')
+FROM information_schema.statistics
+WHERE table_schema = COALESCE(%s, DATABASE()) AND table_name = %s AND non_unique = 0
+GROUP BY index_name
+HAVING SUM(sub_part IS NOT NULL OR column_name IS NULL) = 0
+ORDER BY index_name = 'PRIMARY' DESC, index_name
+"""
+_EXISTS = """
+SELECT COUNT(*) FROM information_schema.tables
+WHERE table_schema = COALESCE(%s, DATABASE()) AND table_name = %s
+"""
+
+
+class MySQL(Connection):
+    """The session's time zone is UTC and its mode is strict."""
+
+    quotes = "`"
+
+    def __init__(self, url: str, password: str | None, timeout_s: float) -> None:
+        with _trouble():
+            self._db = pymysql.connect(
+                **_address(url, password),
+                charset="utf8mb4",
+                autocommit=True,
+                connect_timeout=CONNECT_S,
+                read_timeout=timeout_s,
+                write_timeout=timeout_s,
+                program_name="quayline-collect",
+            )
+            self.execute(_SESSION)
+        mariadb = "mariadb" in self._db.get_server_info().lower()
+        # Neither case nor trailing spaces make two keys one.
+        self._exact = "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
+        with _trouble(), self._db.cursor() as cursor:
+            return int(cursor.execute(sql, tuple(values)))
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        with _trouble(), self._db.cursor() as cursor:
+            cursor.executemany(sql, [tuple(row) for row in rows])
+
+    def query(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        with _trouble(), self._db.cursor() as cursor:
+            cursor.execute(sql, tuple(values))
+            return list(cursor.fetchall())
+
+    def stream(
+        self, sql: str, values: Sequence[Any], columns: Sequence[Column]
+    ) -> Generator[Row, None, None]:
+        readers = [(place, _reader(each)) for place, each in enumerate(columns)]
+        readers = [(place, reader) for place, reader in readers if reader is not None]
+        with _trouble():
+            cursor = SSCursor(self._db)
+            try:
+                cursor.execute(sql, tuple(values))
+                while (row := cursor.fetchone()) is not None:
+                    told = list(row)
+                    for place, reader in readers:
+                        if told[place] is not None:
+                            told[place] = reader(told[place])
+                    yield tuple(told)
+            except BaseException:
+                # What is left of the answer is still on its way: the connection is of no use.
+                self.close()
+                raise
+            cursor.close()
+
+    def describe(self, sql: str) -> list[Column]:
+        with _trouble(), self._db.cursor() as cursor:
+            cursor.execute(f"{sql} LIMIT 0", ())
+            return [_column(each) for each in cursor._result.fields]
+
+    def selected(self, column: Column) -> str:
+        # A FLOAT is sent as six digits of itself, a DOUBLE as what it is.
+        if column.native == "float":
+            return f"({self.name(column.name)} + 0e0) AS {self.name(column.name)}"
+        return self.name(column.name)
+
+    def sorted_by(self, column: Column) -> str:
+        # An ENUM is ordered by number and compared as text, unless it is made text first.
+        if column.native == "enum":
+            return f"CAST({self.name(column.name)} AS CHAR)"
+        return self.name(column.name)
+
+    def exists(self, table: TableName) -> bool:
+        return bool(self.query(_EXISTS, _schema_and_name(table))[0][0])
+
+    def unique_keys(self, table: TableName) -> list[UniqueKey]:
+        rows = self.query(_UNIQUE_KEYS, _schema_and_name(table))
+        return [UniqueKey(tuple(told.split("\0")), bool(primary)) for primary, told in rows]
+
+    def type_of(self, column: Column, *, key: bool) -> str:
+        if key and column.kind in (Kind.TEXT, Kind.OTHER):
+            return f"VARCHAR(255) CHARACTER SET utf8mb4 COLLATE {self._exact}"
+        if key and column.kind is Kind.BYTES:
+            return "VARBINARY(255)"
+        if column.kind is Kind.DECIMAL and column.precision:
+            scale = column.scale or 0
+            if column.precision <= _MOST_DIGITS and 0 <= scale <= _MOST_SCALE:
+                return f"DECIMAL({column.precision},{scale})"
+        if column.kind in (Kind.TEXT, Kind.OTHER):
+            return f"LONGTEXT CHARACTER SET utf8mb4 COLLATE {self._exact}"
+        return _TYPES[column.kind]
+
+    def upsert(self, table: TableName, columns: Sequence[str], keys: Sequence[str]) -> str:
+        names = ", ".join(map(self.name, columns))
+        places = ", ".join([self.placeholder] * len(columns))
+        # With nothing but keys, one of them is set to itself, which changes nothing.
+        changed = [each for each in columns if each not in keys] or [keys[0]]
+        changes = ", ".join(f"{self.name(c)} = VALUES({self.name(c)})" for c in changed)
+        return (
+            f"INSERT INTO {self.table(table)} ({names}) VALUES ({places})"
+            f" ON DUPLICATE KEY UPDATE {changes}"
+        )
+
+    def bound(self, value: Any) -> Any:
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            return value.astimezone(UTC).replace(tzinfo=None)
+        return value
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        self.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        self.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        yield
+        self.execute("COMMIT")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with _trouble():
+            self._db.begin()
+            try:
+                yield
+            except BaseException:
+                self._db.rollback()
+                raise
+            self._db.commit()
+
+    def close(self) -> None:
+        result, self._db._result = self._db._result, None
+        if result is not None and result.unbuffered_active:
+            # Otherwise all that is left of a long answer would be read first.
+            result.unbuffered_active = False
+        self._db._force_close()
+
+
+def _address(url: str, password: str | None) -> dict[str, Any]:
+    parts = urlsplit(url)
+    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    for name in sorted(options.keys() - _OPTIONS):
+        raise ConfigRefused(f"The MySQL URL has an unknown option {name!r}.")
+    if not parts.path.strip("/"):
+        raise ConfigRefused("The MySQL URL has to name a database: mysql://host/database.")
+    if password is None:
+        password = unquote(parts.password or "")
+    return {
+        "host": parts.hostname or "localhost",
+        "port": parts.port or 3306,
+        "user": unquote(parts.username or ""),
+        "password": password,
+        "database": unquote(parts.path.strip("/")),
+        **options,
+    }
+
+
+def _column(told: Any) -> Column:
+    name, code = told.name, told.type_code
+    unsigned, binary = bool(told.flags & FLAG.UNSIGNED), told.charsetnr == _BINARY_CHARSET
+    if code == FIELD_TYPE.BIT:
+        return Column(name, Kind.BOOLEAN if told.length == 1 else Kind.DECIMAL, 20, 0, "bit")
+    if code == FIELD_TYPE.TINY and told.length == 1:
+        return Column(name, Kind.BOOLEAN)
+    if code == FIELD_TYPE.LONGLONG and unsigned:
+        return Column(name, Kind.DECIMAL, 20, 0)
+    if code in (FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL):
+        # The length counts the sign and the point, too.
+        digits = told.length - (not unsigned) - (told.scale > 0)
+        return Column(name, Kind.DECIMAL, digits, told.scale)
+    if code in _KINDS:
+        native = "float" if code == FIELD_TYPE.FLOAT else None
+        return Column(name, _KINDS[code], native=native)
+    native = "enum" if told.flags & (FLAG.ENUM | FLAG.SET) else None
+    return Column(name, Kind.BYTES if binary else Kind.TEXT, native=native)
+
+
+def _reader(column: Column) -> Any:
+    if column.kind is Kind.TIMESTAMPTZ:
+        return lambda value: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+    if column.native == "bit":
+        return lambda value: int.from_bytes(value)
+    return None
+
+
+def _schema_and_name(table: TableName) -> tuple[str | None, str]:
+    return (table[0] if len(table) > 1 else None), table[-1]
+
+
+@contextmanager
+def _trouble() -> Iterator[None]:
+    try:
+        yield
+    except pymysql.MySQLError as error:
+        code, *rest = error.args or (0,)
+        told = rest[0] if rest else error
+        raise DatabaseTrouble(f"MySQL: {told}", passing=code in _PASSING) from error
+    except (OSError, RuntimeError) as error:
+        passing = isinstance(error, OSError)
+        raise DatabaseTrouble(f"MySQL: {error}", passing=passing) from error

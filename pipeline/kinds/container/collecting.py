@@ -1,0 +1,103 @@
+"""Takes everything of a container that has ended, closes its task, then removes it."""
+
+import logging
+import uuid
+from typing import Any
+
+from pipeline import failpoints
+from pipeline.adapters.engines.errors import EngineUnavailable, NoSuchContainer
+from pipeline.adapters.engines.model import Engine, Seen
+from pipeline.core import documents, executions, hosts, jobs, trouble
+from pipeline.core.context import Context
+from pipeline.core.executions import Execution
+from pipeline.errors import DatabaseUnavailable, NotFound, Permanent, StorageUnavailable
+from pipeline.failpoints import Point
+from pipeline.kinds.container.closing import close
+from pipeline.kinds.container.ending import End, end_of
+from pipeline.kinds.container.engines import engine_of
+from pipeline.kinds.container.keeping import keep
+from pipeline.kinds.container.spec import ContainerParameters
+from pipeline.states import TERMINAL_TASK, TaskState
+
+log = logging.getLogger(__name__)
+
+#: So long a collector has an end to itself; one that was lost is followed by another.
+LEASE_S = 60.0
+
+
+def collect(task_id: uuid.UUID, context: Context) -> None:
+    """Close the task if its container has ended; remove what is left of an ended run.
+
+    May run twice, late, or beside itself. A host or storage that is away leaves all as it is: the
+    monitor rings again.
+    """
+    try:
+        execution = executions.get(task_id)
+    except NotFound:
+        return
+    host = hosts.get(execution.host, context.settings)
+    engine = engine_of(host, context.settings)
+    try:
+        if execution.is_current and execution.ended_at is None:
+            _collect(execution, engine, context)
+        tidy(executions.get(task_id), engine)
+    except EngineUnavailable as error:
+        hosts.note_away(host.name, error.message)
+    except (StorageUnavailable, DatabaseUnavailable) as error:
+        trouble.note(error)
+        log.warning("A container could not be collected", extra={"error": error.message})
+    except NoSuchContainer as error:
+        # Removed in the same moment: the next look says what that means.
+        log.info("A container is gone", extra={"error": error.message})
+
+
+def _collect(execution: Execution, engine: Engine, context: Context) -> None:
+    seen = engine.find(execution.container)
+    if seen is None:
+        if execution.launched_at is None:
+            return
+    elif not seen.has_ended:
+        return
+    if not executions.claim_end(execution.task_id, execution.run, lease_s=LEASE_S):
+        return
+    failpoints.reach(Point.END_CLAIMED)
+    try:
+        # What it said of its end is in the row by now: it said so while it ran.
+        _close(executions.get(execution.task_id), seen, engine, context)
+    except BaseException:
+        executions.release_end(execution.task_id, execution.run)
+        raise
+
+
+def _close(execution: Execution, seen: Seen | None, engine: Engine, context: Context) -> None:
+    document: dict[str, Any] | None = None
+    job = jobs.get(execution.job_id)
+    try:
+        task = documents.read(ContainerParameters, job.parameters, "parameters").root
+    except Permanent as error:
+        close(execution, End(TaskState.FAILED, error.reason, error.message), context)
+        return
+    host = hosts.get(execution.host, context.settings)
+    if seen is not None:
+        document, execution = keep(execution, seen, engine, context)
+        failpoints.reach(Point.KEPT)
+    end = end_of(seen, execution, task, host, context.settings)
+    close(
+        *(execution, end, context),
+        document=document,
+        exit_code=seen.exit_code if seen else None,
+        oom_killed=bool(seen and seen.oom_killed),
+    )
+
+
+def tidy(execution: Execution, engine: Engine) -> None:
+    """Remove the container of a run that has ended, or of a task that ended without it."""
+    if execution.removed_at is not None:
+        return
+    if execution.ended_at is None:
+        if execution.state not in TERMINAL_TASK:
+            return
+        executions.ended(execution.task_id, execution.run, exit_code=None, oom_killed=False)
+    engine.remove(execution.container)
+    failpoints.reach(Point.REMOVED)
+    executions.removed(execution.task_id, execution.run)

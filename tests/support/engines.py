@@ -1,0 +1,96 @@
+"""The Docker engine of the tests, its images, and specifications of containers."""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from pipeline import clock
+from pipeline.adapters.engines.docker_daemon import default_url
+from pipeline.adapters.engines.model import DEPLOYMENT_LABEL, Spec
+from tests.support.images import base, collect
+
+FOLDER = Path(__file__).resolve().parents[2] / "build" / "images"
+MIB = 1024 * 1024
+BUILD_TIMEOUT_S = 300
+
+
+@cache
+def base_image() -> str:
+    """Return the name of an image with Debian's Python and requests; it is made when missing."""
+    with _building() as client:
+        _have(client, base.name(), base.build)
+    return base.name()
+
+
+@cache
+def collect_image() -> str:
+    """Return the name of an image with the collectors as they are in this tree."""
+    with _building() as client:
+        _have(client, base.name(), base.build)
+        _have(client, collect.dependencies_name(), collect.build_dependencies)
+        _have(client, collect.name(), collect.build)
+    return collect.name()
+
+
+def docker_socket() -> str:
+    """Return the path of the socket of the Docker engine."""
+    return default_url().removeprefix("unix://")
+
+
+@contextmanager
+def docker_client() -> Iterator[Any]:
+    """Give the SDK's client, past the engine; the test fails when no Docker engine answers."""
+    try:
+        client = docker.APIClient(default_url(), version="auto", timeout=BUILD_TIMEOUT_S)
+    except docker.errors.DockerException as error:
+        pytest.fail(f"No Docker engine answers at {default_url()}: run `make services`. ({error})")
+    with closing(client):
+        yield client
+
+
+def new_spec(image: str = "", **changes: Any) -> Spec:
+    """Return a container of a name of its own, with limits that suit a test."""
+    told: dict[str, Any] = {
+        "name": f"task-{clock.new_id()}",
+        "image": image or base_image(),
+        "labels": {"quayline.run": "1"},
+        "env": {},
+        "memory_bytes": 64 * MIB,
+        "cpus": 1.0,
+        "pids": 64,
+        "tmpfs_bytes": MIB,
+        "log_bytes": 64 * MIB,
+    }
+    return Spec(**(told | changes))
+
+
+def remove_all(deployment: str) -> None:
+    """Nothing of the deployment is on the Docker host."""
+    filters = {"label": [f"{DEPLOYMENT_LABEL}={deployment}"]}
+    with docker_client() as client:
+        for container in client.containers(all=True, filters=filters):
+            client.remove_container(container["Id"], v=True, force=True)
+        for volume in client.volumes(filters=filters)["Volumes"] or []:
+            client.remove_volume(volume["Name"], force=True)
+        for network in client.networks(filters=filters):
+            client.remove_network(network["Id"])
+
+
+def _have(client: Any, name: str, build: Callable[[Any, Path], None]) -> None:
+    if not client.images(name):
+        build(client, FOLDER)
+
+
+@contextmanager
+def _building() -> Iterator[Any]:
+    """Give the client, to one process at a time."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock, docker_client() as client:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield client

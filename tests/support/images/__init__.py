@@ -1,0 +1,1 @@
+"""Images of the Docker tests, made on this machine: no registry is asked."""
