@@ -19,9 +19,7 @@ from tests.support.workers import Census, Process, supervised
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 
 #: Where a worker process can die.
-WORKER = [
-    point for point in Point if point not in {Point.SUBMITTED, Point.RECOVERED, *OUTSIDE}
-]
+WORKER = [point for point in Point if point not in {Point.SUBMITTED, Point.RECOVERED, *OUTSIDE}]
 
 
 @pytest.fixture

@@ -17,6 +17,10 @@ from pathlib import Path
 
 _HEAD_END = b"\r\n\r\n"
 _PIECE_BYTES = 64 * 1024
+_REFUSAL = (
+    b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    b'Content-Length: 28\r\n\r\n{"message":"forbidden here"}'
+)
 
 
 class DockerProxy:
@@ -31,6 +35,7 @@ class DockerProxy:
         self._answers.set()
         self._lock = threading.Lock()
         self._to_lose: list[re.Pattern[str]] = []
+        self._to_refuse: list[re.Pattern[str]] = []
         self._open: set[socket.socket] = set()
         self.lost: list[str] = []
         self.requests: list[str] = []
@@ -49,6 +54,11 @@ class DockerProxy:
         with self._lock:
             self._to_lose += [re.compile(request)] * times
 
+    def refuse(self, request: str) -> None:
+        """Answer the next request that matches with 403; the daemon does not learn of it."""
+        with self._lock:
+            self._to_refuse.append(re.compile(request))
+
     def break_off(self) -> None:
         """Every open connection ends."""
         with self._lock:
@@ -66,6 +76,9 @@ class DockerProxy:
             line = head.partition(b"\r\n")[0].decode("latin-1")
             self.requests.append(line)
             self._answers.wait()
+            if self._takes(self._to_refuse, line):
+                client.sendall(_REFUSAL)
+                return
             daemon.connect(self._daemon_socket)
             daemon.sendall(head + b"\r\nConnection: close" + _HEAD_END + rest)
             up = threading.Thread(target=_pump, args=(client, daemon), daemon=True)
@@ -76,7 +89,7 @@ class DockerProxy:
             up.join()
 
     def _reply(self, line: str, daemon: socket.socket, client: socket.socket) -> None:
-        is_lost = self._loses(line)
+        is_lost = self._takes(self._to_lose, line)
         with contextlib.suppress(OSError):
             while piece := daemon.recv(_PIECE_BYTES):
                 self._answers.wait()
@@ -85,11 +98,11 @@ class DockerProxy:
         if is_lost:
             self.lost.append(line)
 
-    def _loses(self, line: str) -> bool:
+    def _takes(self, wanted: list[re.Pattern[str]], line: str) -> bool:
         with self._lock:
-            for wanted in self._to_lose:
-                if wanted.match(line):
-                    self._to_lose.remove(wanted)
+            for pattern in wanted:
+                if pattern.match(line):
+                    wanted.remove(pattern)
                     return True
         return False
 

@@ -21,9 +21,6 @@ from pipeline.states import TERMINAL_TASK, TaskState
 
 log = logging.getLogger(__name__)
 
-#: So long a collector has an end to itself; one that was lost is followed by another.
-LEASE_S = 60.0
-
 
 def collect(task_id: uuid.UUID, context: Context) -> None:
     """Close the task if its container has ended; remove what is left of an ended run.
@@ -58,7 +55,9 @@ def _collect(execution: Execution, engine: Engine, context: Context) -> None:
             return
     elif not seen.has_ended:
         return
-    if not executions.claim_end(execution.task_id, execution.run, lease_s=LEASE_S):
+    # One that was lost, or takes longer, is followed by another; the first to close counts.
+    lease_s = context.settings.lease_s
+    if not executions.claim_end(execution.task_id, execution.run, lease_s=lease_s):
         return
     failpoints.reach(Point.END_CLAIMED)
     try:

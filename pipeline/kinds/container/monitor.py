@@ -91,6 +91,8 @@ def _act(execution: Execution, seen: Seen | None, told: Monitored) -> bool:
     if step is Step.COLLECT:
         told.ended += 1
         ring_end(execution.task_id)
+        # Nobody has lost it: its end waits to be collected.
+        return execution.is_current
     if step is not Step.KEEP:
         return False
     told.running += 1
