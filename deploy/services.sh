@@ -1,13 +1,15 @@
 #!/bin/sh
 # After this, a PostgreSQL and a RabbitMQ answer, and build/services.env says where: the addresses
-# in QUAYLINE_TEST_DATABASE_URL and QUAYLINE_TEST_BROKER_URL, for the tests and the benchmarks.
+# in QUAYLINE_TEST_DATABASE_URL and QUAYLINE_TEST_BROKER_URL, for the tests and the benchmarks. A
+# Docker engine answers, too, where that can be had.
 #
 # For each of the two, the first of these that works: the address given in that variable; what
 # answers on 127.0.0.1; an installed Debian server that is stopped; Docker (deploy/compose.yml);
 # as root on Debian, its packages. Else the missing thing is named, and how to give it.
 # Nothing that runs already is changed, except: the tests get a role and a database of their own
-# in PostgreSQL, and a virtual host in RabbitMQ. As root on Debian, libfaketime is installed, which
-# the tests of clocks that jump need.
+# in PostgreSQL, and a virtual host in RabbitMQ. As root on Debian, what single tests need is
+# installed: libfaketime (clocks that jump), docker.io (containers; an installed engine that is
+# stopped is started), mmdebstrap (their images), and in a container an ssh server (Docker over ssh).
 set -eu
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 
@@ -242,6 +244,56 @@ find_rabbitmq() {
     prepare_rabbitmq
 }
 
+# --- Docker ---------------------------------------------------------------------------------------
+
+docker_log=$root/build/dockerd.log
+
+# At DOCKER_HOST, or at the usual socket.
+engine_answers() {
+    timeout 30 "$python" -c 'import docker; docker.from_env(timeout=20).ping()' >>"$log" 2>&1
+}
+
+start_debian_docker() {
+    as_root && have dockerd || return 1
+    say "starting Debian's Docker engine"
+    if [ -d /run/systemd/system ]; then
+        systemctl start docker >>"$log" 2>&1 || return 1
+    else
+        # Its own session, so that it neither ends with this script nor holds make's pipes open.
+        (cd / && exec setsid dockerd) >>"$docker_log" 2>&1 </dev/null &
+    fi
+    until=$(($(date +%s) + wait_s))
+    until engine_answers; do
+        if [ "$(date +%s)" -ge "$until" ]; then
+            say "the Docker engine was started and does not answer within $wait_s s; see $docker_log" >&2
+            return 1
+        fi
+        sleep 0.5
+    done
+}
+
+# Without it the tests of containers fail, and say so; nothing else needs it.
+find_docker() {
+    if ! engine_answers; then
+        if [ -n "${DOCKER_HOST:-}" ]; then
+            say "DOCKER_HOST is set, and nothing answers there: the tests of containers will fail."
+            return
+        fi
+        start_debian_docker || { install_from_debian docker.io && start_debian_docker; } || {
+            say "no Docker engine: the tests of containers will fail." \
+                "Start one, or run as root: apt-get install docker.io."
+            return
+        }
+    fi
+    say "a Docker engine answers"
+    have mmdebstrap || install_from_debian mmdebstrap ||
+        say "no mmdebstrap: the images of the container tests cannot be made."
+    # Only where no init system would keep it listening.
+    if have sshd || [ -x /usr/sbin/sshd ]; then return; fi
+    if [ ! -d /run/systemd/system ] && install_from_debian openssh-server; then return; fi
+    say "no sshd (apt-get install openssh-server): the test of Docker over ssh will fail."
+}
+
 # --- Programs of the fault tests ----------------------------------------------------------------
 
 # Without it the tests of clocks that jump fail, and say so; nothing else needs it.
@@ -264,6 +316,7 @@ find_postgres && say "$answer at $(shown "$database_url")" || missing=1
 find_rabbitmq && say "$answer at $(shown "$broker_url")" || missing=1
 [ "$missing" -eq 0 ] || exit 1
 find_faketime
+find_docker
 {
     printf 'export QUAYLINE_TEST_DATABASE_URL=%s\n' "$(quoted "$database_url")"
     printf 'export QUAYLINE_TEST_BROKER_URL=%s\n' "$(quoted "$broker_url")"

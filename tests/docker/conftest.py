@@ -1,12 +1,16 @@
 """A deployment whose workers run containers on the real Docker engine; each is inspected."""
 
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from pipeline import Client, Job
+from pipeline.adapters.engines.docker_engine import DockerEngine
 from pipeline.adapters.engines.model import DEPLOYMENT_LABEL
 from pipeline.core import executions
 from pipeline.settings import Settings
@@ -14,6 +18,7 @@ from tests.support.engines import base_image, collect_image, docker_client, remo
 from tests.support.faults import QUEUES
 from tests.support.servers import Rabbit
 from tests.support.services import own_database
+from tests.support.waiting import eventually
 from tests.support.workers import Process, Worker, environment, running, scheduler
 
 #: An image on the allow-list, whatever its tag.
@@ -24,6 +29,9 @@ IMAGES = "quayline-test-*"
 def settings(tmp_path_factory: pytest.TempPathFactory, rabbit_node: Rabbit) -> Iterator[Settings]:
     """Settings of a deployment that looks at its containers twice a second."""
     rabbit_node.delete_queues(QUEUES)
+    gateway = DockerEngine("", deployment="tests").gateway()
+    with socket.create_server((str(gateway), 0)) as free:
+        port = free.getsockname()[1]
     with own_database() as url:
         yield Settings(
             state_dir=tmp_path_factory.mktemp("state"),
@@ -32,6 +40,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory, rabbit_node: Rabbit) -> I
             container_images=IMAGES,
             collect_image=collect_image(),
             docker_slots=16,
+            container_output_bytes=32 << 20,
+            api_url=f"http://{gateway}:{port}",
             monitor_s=0.5,
             sweep_s=0.5,
             backoff_s=0.2,
@@ -61,6 +71,21 @@ def workers(
     worker, clock = Worker("worker", env, logs, threads=8), scheduler(env, logs)
     with running(worker, clock):
         yield worker, clock
+
+
+@pytest.fixture(scope="module")
+def api(
+    client: Client, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Process]:
+    """Its HTTP side, where containers reach it."""
+    host, _, port = settings.api_url.removeprefix("http://").partition(":")
+    command = [sys.executable, "-m", "pipeline.cli", "api", "--host", host, "--port", port]
+    process = Process("api", command, environment(settings), tmp_path_factory.mktemp("api"))
+    with running(process):
+        is_up = lambda: httpx.get(f"{settings.api_url}/healthz").is_success  # noqa: E731
+        eventually(lambda: process.said("Quayline answers"), within_s=30, what="the API listens")
+        eventually(is_up, within_s=10, what="the API answers")
+        yield process
 
 
 class Inspector:
@@ -145,6 +170,11 @@ def execution(job: Job) -> executions.Execution:
     """Return the job's one execution."""
     [found] = job.executions()
     return found
+
+
+def progress_of(job: Job) -> dict[str, Any]:
+    """Return what the job's container has told of how far it is; {} until it has."""
+    return next((told.progress or {} for told in job.executions()), {})
 
 
 def summary(job: Job) -> dict[str, Any]:

@@ -140,7 +140,8 @@ def test_log_is_whole_and_its_streams_apart(client: Client) -> None:
     code = (
         "import sys\n"
         "for n in range(3000): print(n); print(-n, file=sys.stderr)\n"
-        "sys.stdout.flush(); sys.stdout.buffer.write(bytes(range(256)) * 300); sys.stdout.write('no end')"
+        "sys.stdout.flush(); sys.stdout.buffer.write(bytes(range(256)) * 300)\n"
+        "sys.stdout.write('no end')"
     )
     job = client.run(python(code)).wait(60)
     lines = "".join(f"{n}\n" for n in range(3000)).encode()
@@ -199,6 +200,16 @@ def test_result_file_speaks_where_no_api_was_told(client: Client) -> None:
     )
     told = summary(client.run(python(code)).wait(60))
     assert (told["success"], told["result"]) == (True, {"rows": 7})
+
+
+def test_output_beyond_the_limit_fails_its_job_and_keeps_what_fits(client: Client) -> None:
+    code = (
+        "open('/app/output/a', 'wb').write(b'a')\n"
+        "with open('/app/output/b', 'wb') as file: file.truncate(64 << 20)"
+    )
+    job = client.run(python(code)).wait(60)
+    told = summary(job)
+    assert (told["state"], told["reason"], told["output_files"]) == ("failed", "too_large", 1)
 
 
 def test_more_jobs_than_slots_wait_their_turn(client: Client) -> None:

@@ -16,7 +16,7 @@ STOP_S = 60.0
 
 
 class Dockerd:
-    """One engine below a folder; without a bridge, so that it changes nothing of this machine."""
+    """One engine below a folder, without a bridge, in a network of its own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -25,8 +25,17 @@ class Dockerd:
 
     def start(self) -> None:
         """Return once it answers."""
+        # An engine without a bridge removes the one that another engine of this machine has.
         command = [
-            *("dockerd", "--host", self.url, "--pidfile", str(self._folder / "pid")),
+            *(
+                "unshare",
+                "--net",
+                "dockerd",
+                "--host",
+                self.url,
+                "--pidfile",
+                str(self._folder / "pid"),
+            ),
             *("--data-root", str(self._folder / "data"), "--exec-root", str(self._folder / "exec")),
             *("--bridge", "none", "--iptables=false", "--ip-forward=false", "--log-level", "warn"),
         ]

@@ -13,7 +13,7 @@ import pytest
 from pipeline import clock
 from pipeline.adapters.engines.docker_daemon import default_url
 from pipeline.adapters.engines.model import DEPLOYMENT_LABEL, Spec
-from tests.support.images import base, collect
+from tests.support.images import base, collect, guide
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "images"
 MIB = 1024 * 1024
@@ -36,6 +36,15 @@ def collect_image() -> str:
         _have(client, collect.dependencies_name(), collect.build_dependencies)
         _have(client, collect.name(), collect.build)
     return collect.name()
+
+
+@cache
+def guide_image() -> str:
+    """Return the name of an image with the client and the service of the guide."""
+    with _building() as client:
+        _have(client, base.name(), base.build)
+        _have(client, guide.name(), guide.build)
+    return guide.name()
 
 
 def docker_socket() -> str:

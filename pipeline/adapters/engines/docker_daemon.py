@@ -13,8 +13,10 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException, create_api_error_from_http_exception
 from docker.tls import TLSConfig
+from docker.transport import UnixHTTPAdapter
 
-from pipeline.adapters.engines.errors import EngineUnavailable
+from pipeline.adapters.engines.docker_socket import SocketAdapter
+from pipeline.adapters.engines.errors import EngineUnavailable, NoSuchContainer
 from pipeline.adapters.engines.ssh_tunnel import SshTunnel
 
 CONNECT_TIMEOUT_S = 5.0
@@ -24,12 +26,28 @@ DEFAULT_SOCKET = "/var/run/docker.sock"
 MOST_SENTENCE = 1000
 
 
+#: Where the SDK mounts its way to a Unix socket.
+_SOCKET = "http+docker://"
+
+
 class _Client(docker.APIClient):
-    """The SDK's client, with a timeout of its own for connecting."""
+    """The SDK's client, with a timeout of its own for connecting.
+
+    Variables of the environment (proxies, bundles of certificates) have no say: the latter would
+    take the place of the host's own authority.
+    """
 
     def _set_request_timeout(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         kwargs["timeout"] = (CONNECT_TIMEOUT_S, kwargs.get("timeout", self.timeout))
         return kwargs
+
+    def _retrieve_server_version(self) -> str:
+        # The constructor's own request, the first of all.
+        self.trust_env = False
+        leaky = self.adapters.get(_SOCKET)
+        if isinstance(leaky, UnixHTTPAdapter):
+            self.mount(_SOCKET, SocketAdapter.like(leaky))
+        return str(super()._retrieve_server_version())
 
 
 class Daemon:
@@ -52,12 +70,10 @@ class Daemon:
 
     @contextmanager
     def asked(self) -> Iterator[Any]:
-        """Give the client; what it raises becomes ``EngineUnavailable``, but for answers 4xx."""
+        """Give the client; what it raises, and nobody expects, becomes ``EngineUnavailable``."""
         try:
             yield self._connected()
         except APIError as error:
-            if error.is_client_error():
-                raise
             raise self._unavailable(sentence(error)) from error
         except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise self._unavailable(str(error)) from error
@@ -66,7 +82,10 @@ class Daemon:
 
     @contextmanager
     def streamed(self, path: str, params: Mapping[str, Any]) -> Iterator[Any]:
-        """Give the raw body of the answer to a GET, to be read piece by piece."""
+        """Give the raw body of the answer to a GET, to be read piece by piece.
+
+        Raises ``NoSuchContainer``.
+        """
         with self.asked() as client:
             response = client.get(
                 f"{client.base_url}/v{client.api_version}{quote(path)}",
@@ -76,6 +95,8 @@ class Daemon:
                 timeout=(CONNECT_TIMEOUT_S, self.timeout_s),
             )
             with response:
+                if response.status_code in (404, 409):
+                    raise NoSuchContainer("There is no such container.")
                 try:
                     response.raise_for_status()
                 except requests.HTTPError as error:
@@ -108,9 +129,7 @@ class Daemon:
         if url.startswith("ssh://"):
             self._tunnel = SshTunnel(url, folder=self._certs)
             url = f"unix://{self._tunnel.socket_path}"
-        client = _Client(url, version="auto", timeout=self.timeout_s, tls=tls)
-        client.trust_env = False
-        return client
+        return _Client(url, version="auto", timeout=self.timeout_s, tls=tls)
 
     def _tls(self) -> TLSConfig | bool:
         if not self.url.startswith("tcp://") or self._certs is None:

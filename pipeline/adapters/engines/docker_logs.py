@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import urllib3
-from docker.errors import APIError
 
 from pipeline.adapters.engines import cursor
 from pipeline.adapters.engines.docker_daemon import Daemon
-from pipeline.adapters.engines.errors import EngineUnavailable, NoSuchContainer
+from pipeline.adapters.engines.errors import EngineUnavailable
 from pipeline.adapters.engines.model import LogEntry
 
 #: Type of the stream, three bytes of nothing, length of what follows.
@@ -32,14 +31,9 @@ def read(daemon: Daemon, container: str, *, since: str, follow: bool) -> Iterato
         "since": cursor.begin_s(since) or 0,
         "tail": "all",
     }
-    try:
-        with daemon.streamed(f"/containers/{container}/logs", parameters) as body:
-            entries = (_entry(*frame) for frame in _frames(body, quiet_is_end=follow))
-            yield from cursor.after(since, entries)
-    except APIError as error:
-        if error.status_code in (404, 409):
-            raise NoSuchContainer(f"There is no container {container}.") from error
-        raise
+    with daemon.streamed(f"/containers/{container}/logs", parameters) as body:
+        entries = (_entry(*frame) for frame in _frames(body, quiet_is_end=follow))
+        yield from cursor.after(since, entries)
 
 
 def _frames(body: Any, *, quiet_is_end: bool) -> Iterator[tuple[int, bytes]]:

@@ -35,6 +35,7 @@ def make(client: Any, deployment: str, spec: Spec) -> None:
         if is_hosts(error):
             raise
         harmless(client.remove_container, container, v=True, force=True)
+        remove_volumes(client, deployment, spec.name)
         _judge(client, deployment, spec.name, error)
 
 
@@ -53,6 +54,8 @@ def _create(client: Any, deployment: str, spec: Spec) -> str:
             raise _busy(spec.name) from error
         if is_hosts(error):
             raise
+        # Docker makes the volumes before it finds fault with the rest.
+        remove_volumes(client, deployment, spec.name)
         raise _refused(error) from error
     return str(made["Id"])
 

@@ -5,11 +5,9 @@ import tarfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
-from docker.errors import APIError
-
 from pipeline.adapters.engines import output_names
 from pipeline.adapters.engines.docker_daemon import Daemon
-from pipeline.adapters.engines.errors import EngineUnavailable, NoSuchContainer
+from pipeline.adapters.engines.errors import EngineUnavailable
 from pipeline.adapters.engines.model import OUTPUT_FOLDER
 
 log = logging.getLogger(__name__)
@@ -27,8 +25,6 @@ def read(
             yield from _files(_Whole(body), limit_bytes, limit_files)
     except tarfile.TarError as error:
         raise EngineUnavailable(f"The output could not be read: {error}.") from error
-    except APIError as error:
-        raise NoSuchContainer(f"There is no container {container}, or no output.") from error
 
 
 def _files(

@@ -17,7 +17,7 @@ from pipeline.kinds.container.ending import End, end_of
 from pipeline.kinds.container.engines import engine_of
 from pipeline.kinds.container.keeping import keep
 from pipeline.kinds.container.spec import ContainerParameters
-from pipeline.states import TERMINAL_TASK, TaskState
+from pipeline.states import TERMINAL_TASK, Reason, TaskState
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,8 @@ def _close(execution: Execution, seen: Seen | None, engine: Engine, context: Con
         document, execution = keep(execution, seen, engine, context)
         failpoints.reach(Point.KEPT)
     end = end_of(seen, execution, task, host, context.settings)
+    if document and document["output_error"] and end.state is TaskState.SUCCEEDED:
+        end = End(TaskState.FAILED, Reason.TOO_LARGE, document["output_error"])
     close(
         *(execution, end, context),
         document=document,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
+from pipeline.adapters.engines.errors import OutputTooLarge
 from pipeline.adapters.engines.model import Engine, LogEntry, Seen
 from pipeline.core.context import Context
 from pipeline.core.executions import Execution
@@ -41,7 +42,7 @@ def keep(
     execution: Execution, seen: Seen, engine: Engine, context: Context
 ) -> tuple[dict[str, Any], Execution]:
     """Store log and output; return the task's result, and the execution with the container's word
-    where it could not be sent."""
+    where it could not be sent. Output beyond the limit is left out, and said in the result."""
     with context.blobs.writing(log_name(execution)) as out:
         log_bytes = _write_log(engine.logs(execution.container), out)
     with context.blobs.writing(output_name(execution)) as out:
@@ -62,6 +63,7 @@ def keep(
         "outputs": outputs.listed,
         "output_files": outputs.number,
         "output_bytes": outputs.size_bytes,
+        "output_error": outputs.error,
         "log_bytes": log_bytes,
     }, execution
 
@@ -97,16 +99,20 @@ class _Outputs:
         self.number = 0
         self.size_bytes = 0
         self.result: dict[str, Any] = {}
+        self.error: str | None = None
 
     def write(self, files: Iterator[tuple[str, int, BinaryIO]]) -> None:
-        """Write all of them."""
+        """Write them, up to the limit."""
         with tarfile.open(fileobj=self._out, mode="w|") as archive:
-            for path, size, stream in files:
-                told = tarfile.TarInfo(path)
-                told.size = size
-                read = _Read(stream, keep=path == RESULT_FILE)
-                archive.addfile(told, read)
-                self._note(path, size, read)
+            try:
+                for path, size, stream in files:
+                    told = tarfile.TarInfo(path)
+                    told.size = size
+                    read = _Read(stream, keep=path == RESULT_FILE)
+                    archive.addfile(told, read)
+                    self._note(path, size, read)
+            except OutputTooLarge as error:
+                self.error = error.message
 
     def _note(self, path: str, size: int, read: "_Read") -> None:
         self.number += 1

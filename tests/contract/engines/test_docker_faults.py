@@ -78,6 +78,14 @@ def test_host_that_is_not_there_is_unavailable(url: str) -> None:
     assert url in caught.value.message
 
 
+def test_refusal_that_nobody_expects_is_typed(frail: Bench, proxy: DockerProxy) -> None:
+    name = frail.started(WAIT)
+    proxy.refuse("GET .*/json")
+
+    with pytest.raises(EngineUnavailable, match="forbidden here"):
+        frail.engine.find(name)
+
+
 def test_engine_comes_back_with_its_host(frail: Bench, proxy: DockerProxy) -> None:
     name = frail.started(WAIT)
     proxy.break_off()
