@@ -44,8 +44,10 @@ def _reachable_at(client: "Client") -> str | None:
     from pipeline.kinds.container.engines import engine_of
 
     try:
-        host = hosts.get(hosts.LOCAL, client.settings)
-        return engine_of(host, client.settings).gateway()
+        engine = engine_of(hosts.get(hosts.LOCAL, client.settings), client.settings)
+        if engine.kind == "process":
+            note("Without Docker, collectors run as processes of this machine, not isolated.")
+        return engine.gateway()
     except QuaylineError as error:
         note(error.message)
         return None
