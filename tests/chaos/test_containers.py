@@ -12,10 +12,10 @@ import pytest
 
 from pipeline import Client, Job
 from pipeline.adapters.engines.model import DEPLOYMENT_LABEL
-from pipeline.core import executions
+from pipeline.core import executions, hosts
 from pipeline.failpoints import OUTSIDE
 from tests.chaos.conftest import Form
-from tests.docker.conftest import logs_of, python, summary
+from tests.docker.conftest import is_up, python, summary
 from tests.support import mortal
 from tests.support.docker_proxy import docker_proxy
 from tests.support.dockerd import own_dockerd
@@ -194,10 +194,10 @@ def test_engine_that_restarts_loses_its_containers_and_no_job(fleet: Fleet) -> N
             code = "print('up', flush=True); import time; time.sleep(5)"
             jobs = [client.run(python(code, network="none")) for _ in range(4)]
             for job in jobs:
-                eventually(lambda job=job: b"up" in logs_of(job), within_s=60, what="it runs")
+                eventually(is_up(job), within_s=60, what="it runs")
             engine.stop()
-            away = lambda: any(_hosts(client)[0].away_s > 0 for _ in [0])  # noqa: E731
-            eventually(away, within_s=30, what="the host is marked")
+            is_away = lambda: hosts.known(client.settings)[0].away_s > 0  # noqa: E731
+            eventually(is_away, within_s=30, what="the host is marked")
             engine.start()
             states = ended(jobs, within_s=120)
             reasons = {event["reason"] for job in jobs for event in job.events()}
@@ -205,7 +205,7 @@ def test_engine_that_restarts_loses_its_containers_and_no_job(fleet: Fleet) -> N
             eventually(
                 lambda: not left(engine.url, deployment), within_s=30, what="nothing is left"
             )
-            assert _hosts(client)[0].away_s == 0
+            assert hosts.known(client.settings)[0].away_s == 0
     assert states == ["succeeded"] * 4
     assert "host_lost" in reasons
     assert all(job_runs == 2 for job_runs in _runs(fleet, jobs))
@@ -219,7 +219,7 @@ def test_host_that_stays_away_fails_its_jobs_and_is_cleaned_when_it_is_back(flee
         with running(*processes), Client(fleet.settings, work=False) as client:
             code = "print('up', flush=True); import time; time.sleep(60)"
             job = client.run(python(code, network="none"))
-            eventually(lambda: b"up" in logs_of(job), within_s=60, what="it runs")
+            eventually(is_up(job), within_s=60, what="it runs")
             engine.stop()
             ended([job], within_s=60)
             told = summary(job.wait(30))
@@ -232,10 +232,30 @@ def test_host_that_stays_away_fails_its_jobs_and_is_cleaned_when_it_is_back(flee
     assert "away" in told["message"]
 
 
-def _hosts(client: Client) -> list[Any]:
-    from pipeline.core import hosts
-
-    return hosts.known(client.settings)
+def test_jobs_go_where_their_labels_and_free_slots_are(fleet: Fleet) -> None:
+    with own_dockerd() as engine:
+        engine.take(base_image())
+        settings_of(fleet, docker_slots=2)
+        processes = (fleet.worker(module="actors"), fleet.scheduler())
+        with watched(fleet) as (client, _), running(*processes):
+            hosts.known(client.settings)
+            hosts.add("second", engine.url, slots=2, labels={"disk": "ssd"})
+            code = "import time; time.sleep(3)"
+            here = [client.run(python(code, network="none")) for _ in range(2)]
+            there = [
+                client.run(python(code, network="none", host_labels={"disk": "ssd"}))
+                for _ in range(2)
+            ]
+            assert ended([*here, *there]) == ["succeeded"] * 4
+            found = [job.executions()[0].host for job in [*here, *there]]
+            hosts.drain("second")
+            late = client.run(
+                python("", network="none", host_labels={"disk": "ssd"}, schedule_to_start_s=2)
+            )
+            assert ended([late]) == ["timed_out"]
+            hosts.remove("second")
+    assert found[2:] == ["second", "second"]
+    assert {"local", "second"} == set(found)
 
 
 def _runs(fleet: Fleet, jobs: list[Job]) -> list[int]:

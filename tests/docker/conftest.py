@@ -3,7 +3,7 @@
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -170,6 +170,11 @@ def execution(job: Job) -> executions.Execution:
     """Return the job's one execution."""
     [found] = job.executions()
     return found
+
+
+def is_up(job: Job) -> Callable[[], bool]:
+    """Return the question whether the job's program has said that it is up."""
+    return lambda: b"up" in logs_of(job)
 
 
 def progress_of(job: Job) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import io
 import tarfile
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from pipeline import Client, Job
 from pipeline.core import executions
 from pipeline.errors import Refused
-from tests.docker.conftest import containers, custom, execution, logs_of, python, summary
+from tests.docker.conftest import containers, custom, execution, is_up, logs_of, python, summary
 from tests.support.engines import docker_client
 from tests.support.waiting import eventually
 
@@ -26,11 +25,6 @@ DEAF = WAIT_FOR_TERM.replace("lambda *_: exit(0)", "signal.SIG_IGN")
 EAT = "x = []\nwhile True: x.append(bytearray(8 << 20))"
 #: A child eats all memory; the program itself ends well.
 EAT_IN_CHILD = f"import subprocess,sys; subprocess.run([sys.executable, '-c', {EAT!r}])"
-
-
-def is_up(job: Job) -> Callable[[], bool]:
-    """Return the question whether the job's program has begun."""
-    return lambda: b"up" in logs_of(job)
 
 
 ENDS: dict[str, tuple[dict[str, Any], Ends]] = {

@@ -1,5 +1,7 @@
 """The guide's own client and service, unchanged in a container, and collectors beside it."""
 
+import io
+import tarfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,9 +10,9 @@ import httpx
 import pytest
 
 from pipeline import Client, Job
-from pipeline.core import executions
+from pipeline.core import api_tokens, executions
 from pipeline.settings import Settings
-from tests.docker.conftest import execution, logs_of, progress_of, python, summary
+from tests.docker.conftest import execution, is_up, logs_of, progress_of, python, summary
 from tests.support.engines import docker_client, guide_image
 from tests.support.waiting import eventually
 from tests.support.workers import Process
@@ -112,7 +114,7 @@ def test_api_away_for_a_while_loses_no_result(client: Client, api: Process, site
     )
     api.kill()
     job = client.run(python(code))
-    eventually(lambda: b"up" in logs_of(job), within_s=60, what="it runs")
+    eventually(is_up(job), within_s=60, what="it runs")
     api.start()
     told = summary(job.wait(60))
     assert (told["state"], told["success"], told["result"]) == ("succeeded", True, {"n": 1})
@@ -128,6 +130,22 @@ def test_late_word_after_the_end_changes_nothing(client: Client, settings: Setti
     assert {beat.status_code, done.status_code} <= {200, 409}
     assert execution(job) == told or execution(job).heartbeat_at is None
     assert job.status == "succeeded"
+
+
+def test_log_and_output_over_http(client: Client, settings: Settings) -> None:
+    job = client.run(python("print('one'); print('two'); open('/app/output/x', 'w').write('y')"))
+    job.wait(60)
+    _, token = api_tokens.create("ann", "operator")
+    headers = {"Authorization": f"Bearer {token}"}
+    base = f"{settings.api_url}/api/v1/jobs/{job.id}"
+    with httpx.Client(headers=headers) as http:
+        first = http.get(f"{base}/logs", params={"limit": 1}).raise_for_status().json()
+        rest = http.get(f"{base}/logs", params={"since": first["next_since"]}).json()
+        output = http.get(f"{base}/output").raise_for_status().content
+    assert [each["text"] for each in first["items"] + rest["items"]] == ["one\n", "two\n"]
+    assert (first["complete"], rest["complete"]) == (False, True)
+    with tarfile.open(fileobj=io.BytesIO(output)) as archive:
+        assert archive.getnames() == ["x"]
 
 
 def test_stopped_service_tells_its_end(client: Client) -> None:
