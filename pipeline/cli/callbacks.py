@@ -1,4 +1,4 @@
-"""An API of this process's own, so that containers it runs can tell it how they are."""
+"""The HTTP side inside another command: for people, and for the containers that it runs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,26 @@ from pipeline.errors import QuaylineError
 
 if TYPE_CHECKING:
     from pipeline.producer import Client
+
+
+@contextmanager
+def answering(client: "Client") -> Iterator[None]:
+    """Serve the API at the address of the settings while the block runs; an address that is taken
+    is said, and no fault."""
+    from pipeline.web.server import serve_in_thread
+
+    settings = client.settings
+    try:
+        server = serve_in_thread(client.context, settings.api_host, settings.api_port)
+    except QuaylineError as error:
+        note(f"No API here: {error.message}")
+        yield
+        return
+    note(f"The API answers at {server.url}.")
+    try:
+        yield
+    finally:
+        server.close()
 
 
 @contextmanager
@@ -45,7 +65,7 @@ def _reachable_at(client: "Client") -> str | None:
 
     try:
         engine = engine_of(hosts.get(hosts.LOCAL, client.settings), client.settings)
-        if engine.kind == "process":
+        if engine.ping().kind == "process":
             note("Without Docker, collectors run as processes of this machine, not isolated.")
         return engine.gateway()
     except QuaylineError as error:

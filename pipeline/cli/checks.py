@@ -10,6 +10,7 @@ from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 
+from pipeline.adapters.engines import open_engine
 from pipeline.cli.settings_table import masked
 from pipeline.core import finishing
 from pipeline.core.context import open_storage
@@ -49,6 +50,7 @@ def checks(settings: Settings) -> Iterator[Check]:
         ("storage", _storage),
         ("broker", _broker),
         ("engine", _engine),
+        ("containers", _containers),
         ("disk", _disk),
     ):
         yield from _guarded(name, look, settings)
@@ -231,6 +233,30 @@ def _installed(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _containers(settings: Settings) -> Iterator[Check]:
+    """Only container jobs need Docker, so that its absence is no failure."""
+    engine = open_engine(
+        settings.docker_url,
+        deployment="doctor",
+        folder=settings.state_dir / "processes",
+        may_be_local=settings.embedded,
+    )
+    try:
+        told = engine.ping()
+    except QuaylineError as error:
+        text = f"{error.message} Container jobs wait until a host answers (`quayline hosts list`)."
+        yield Check("containers", Mark.POOR, text)
+        return
+    finally:
+        engine.close()
+    if told.kind == "process":
+        text = "No Docker here: collectors run as processes of this machine, not isolated."
+        yield Check("containers", Mark.GOOD, text)
+    else:
+        text = f"Docker {told.version} on {told.name} answers; {told.cpus} CPUs."
+        yield Check("containers", Mark.GOOD, text)
 
 
 def _disk(settings: Settings) -> Iterator[Check]:

@@ -22,7 +22,7 @@ def doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Check database, storage, broker, SQLFluff, disk and clock.
+    """Check database, storage, broker, SQLFluff, Docker, disk and clock.
 
     The exit code is 2 when something does not work.
     """

@@ -39,7 +39,7 @@ def run(
         from pipeline.cli.containers import run_file
 
         raise typer.Exit(run_file(file, quiet=quiet))
-    from pipeline.cli.callbacks import called_back
+    from pipeline.cli.callbacks import answering, called_back
     from pipeline.cli.clients import open_client, threads_of
     from pipeline.cli.interrupts import Interrupts
     from pipeline.settings import get_settings
@@ -51,6 +51,7 @@ def run(
     with (
         Interrupts() as interrupts,
         open_client(work=True, threads=threads_of(processes)) as client,
+        answering(client),
         called_back(client),
     ):
         interrupts.raising = False

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd") | {0: "\ufffd"}
+_NUL = "\\u0000"
 
 
 def plain(value: Any) -> Any:
@@ -28,9 +29,17 @@ def plain(value: Any) -> Any:
     return plain(str(value))
 
 
-def dumped(value: Any) -> str:
+def dumped(value: Any, *, sort_keys: bool = False) -> str:
     """Return one line of JSON."""
-    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
+    try:
+        # Most values are plain, and looking at each of their parts takes several times as long.
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys)
+        text.encode()
+    except (ValueError, TypeError):
+        text = _NUL
+    if _NUL not in text:
+        return text
+    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False, sort_keys=sort_keys)
 
 
 def loaded(content: bytes | str) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline.collect.plainjson import plain
+from pipeline.collect.plainjson import dumped, plain
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class State:
     def add_record(self, record: dict[str, Any], identity: Any = None) -> bool:
         """Return False where a record of the same identity is there; None is like no other."""
         digest = None if identity is None else digest_of(identity)
-        body = json.dumps(plain(record), allow_nan=False)
+        body = dumped(record)
         added = self._db.execute(
             "INSERT OR IGNORE INTO records (digest, body) VALUES (?, ?)", (digest, body)
         )
@@ -144,7 +144,7 @@ class State:
 
 def digest_of(value: Any) -> bytes:
     """Return a short digest that equal values share."""
-    text = json.dumps(plain(value), sort_keys=True, allow_nan=False)
+    text = dumped(value, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 

@@ -23,12 +23,14 @@ def text_of(element: Element) -> str:
 
 def address_of(element: Element) -> str | None:
     """Return the URL that it links to or shows, where it does."""
-    return element.get(_ADDRESS.get(str(element.tag), ""))
+    name = _ADDRESS.get(str(element.tag))
+    return element.get(name) if name else None
 
 
 def value_of(element: Element, *, addresses: bool = False) -> str:
     """Return its ``content`` or own value, with ``addresses`` its URL, else its text."""
-    told = element.get("content") or element.get(_VALUE.get(str(element.tag), ""))
+    name = _VALUE.get(str(element.tag))
+    told = element.get("content") or (element.get(name) if name else None)
     if told is None and (addresses or element.tag == "img"):
         told = address_of(element)
     return told.strip() if told else text_of(element)

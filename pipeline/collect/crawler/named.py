@@ -100,4 +100,5 @@ def _scalar(told: Any) -> Any:
         return next((each for each in map(_scalar, told) if each is not None), None)
     if isinstance(told, dict):
         return _scalar(told.get("@value", told.get("name")))
-    return told if isinstance(told, _SCALARS) and told != "" else None
+    value = told.strip() if isinstance(told, str) else told
+    return value if isinstance(value, _SCALARS) and value != "" else None

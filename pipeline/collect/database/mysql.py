@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pymysql
-from pymysql.constants import FIELD_TYPE, FLAG
 from pymysql.cursors import SSCursor
 
 from pipeline.collect.database.columns import Column, Kind, UniqueKey
@@ -20,20 +19,9 @@ from pipeline.collect.database.connection import (
     Row,
     TableName,
 )
+from pipeline.collect.database.mysql_fields import column_of, reader_of
 from pipeline.collect.errors import ConfigRefused
 
-_BINARY_CHARSET = 63
-_KINDS = {
-    **dict.fromkeys((FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24), Kind.INTEGER),
-    **dict.fromkeys((FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG, FIELD_TYPE.YEAR), Kind.INTEGER),
-    **dict.fromkeys((FIELD_TYPE.FLOAT, FIELD_TYPE.DOUBLE), Kind.FLOAT),
-    **dict.fromkeys((FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL), Kind.DECIMAL),
-    FIELD_TYPE.TIMESTAMP: Kind.TIMESTAMPTZ,
-    FIELD_TYPE.DATETIME: Kind.TIMESTAMP,
-    FIELD_TYPE.DATE: Kind.DATE,
-    FIELD_TYPE.TIME: Kind.TIME,
-    FIELD_TYPE.JSON: Kind.JSON,
-}
 _TYPES = {
     Kind.INTEGER: "BIGINT",
     Kind.DECIMAL: "DECIMAL(65,30)",
@@ -110,8 +98,8 @@ class MySQL(Connection):
     def stream(
         self, sql: str, values: Sequence[Any], columns: Sequence[Column]
     ) -> Generator[Row, None, None]:
-        readers = [(place, _reader(each)) for place, each in enumerate(columns)]
-        readers = [(place, reader) for place, reader in readers if reader is not None]
+        found = ((place, reader_of(each)) for place, each in enumerate(columns))
+        readers = [(place, reader) for place, reader in found if reader is not None]
         with _trouble():
             cursor = SSCursor(self._db)
             try:
@@ -131,7 +119,7 @@ class MySQL(Connection):
     def describe(self, sql: str) -> list[Column]:
         with _trouble(), self._db.cursor() as cursor:
             cursor.execute(f"{sql} LIMIT 0", ())
-            return [_column(each) for each in cursor._result.fields]
+            return [column_of(each) for each in cursor._result.fields]
 
     def selected(self, column: Column) -> str:
         # A FLOAT is sent as six digits of itself, a DOUBLE as what it is.
@@ -224,34 +212,6 @@ def _address(url: str, password: str | None) -> dict[str, Any]:
         "database": unquote(parts.path.strip("/")),
         **options,
     }
-
-
-def _column(told: Any) -> Column:
-    name, code = told.name, told.type_code
-    unsigned, binary = bool(told.flags & FLAG.UNSIGNED), told.charsetnr == _BINARY_CHARSET
-    if code == FIELD_TYPE.BIT:
-        return Column(name, Kind.BOOLEAN if told.length == 1 else Kind.DECIMAL, 20, 0, "bit")
-    if code == FIELD_TYPE.TINY and told.length == 1:
-        return Column(name, Kind.BOOLEAN)
-    if code == FIELD_TYPE.LONGLONG and unsigned:
-        return Column(name, Kind.DECIMAL, 20, 0)
-    if code in (FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL):
-        # The length counts the sign and the point, too.
-        digits = told.length - (not unsigned) - (told.scale > 0)
-        return Column(name, Kind.DECIMAL, digits, told.scale)
-    if code in _KINDS:
-        native = "float" if code == FIELD_TYPE.FLOAT else None
-        return Column(name, _KINDS[code], native=native)
-    native = "enum" if told.flags & (FLAG.ENUM | FLAG.SET) else None
-    return Column(name, Kind.BYTES if binary else Kind.TEXT, native=native)
-
-
-def _reader(column: Column) -> Any:
-    if column.kind is Kind.TIMESTAMPTZ:
-        return lambda value: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
-    if column.native == "bit":
-        return lambda value: int.from_bytes(value)
-    return None
 
 
 def _schema_and_name(table: TableName) -> tuple[str | None, str]:

@@ -46,8 +46,9 @@ _TYPES = {
     Kind.OTHER: "TEXT",
 }
 _FETCH_BYTES = 4 * 1024 * 1024
-_FIRST_FETCH_ROWS = 32
-_MOST_FETCH_ROWS = 1000
+# Rows may be of any size, so that their number grows step by step.
+_FETCH_GROWTH = 4
+_MOST_FETCH_ROWS = 256
 # Out of our hands, but likely to pass: lost, shut down, deadlocked, not serializable, too many.
 _PASSING = ("08", "40", "53", "57P")
 
@@ -97,12 +98,12 @@ class PostgreSQL(Connection):
     ) -> Generator[Row, None, None]:
         with _trouble(), self._db.cursor(name="rows") as cursor:
             cursor.execute(cast("Any", sql), values)
-            size = _FIRST_FETCH_ROWS
+            size = 1
             while rows := cursor.fetchmany(size):
                 yield from rows
                 size_bytes = sum(len(v) for row in rows for v in row if isinstance(v, str | bytes))
                 fit = _FETCH_BYTES * len(rows) // max(size_bytes, 1)
-                size = max(1, min(_MOST_FETCH_ROWS, fit))
+                size = max(1, min(_MOST_FETCH_ROWS, size * _FETCH_GROWTH, fit))
 
     def describe(self, sql: str) -> list[Column]:
         with _trouble():

@@ -1,0 +1,188 @@
+"""One pass from source to target, from the last position to the checks."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+from pipeline.collect.config.database import DatabaseConfig
+from pipeline.collect.database import marks
+from pipeline.collect.database.checksum import checksum
+from pipeline.collect.database.connection import Connection, Row
+from pipeline.collect.database.layout import read_layout
+from pipeline.collect.database.ledger import Entry, Ledger
+from pipeline.collect.database.opening import place
+from pipeline.collect.database.reading import Reader
+from pipeline.collect.database.writing import Writer
+from pipeline.collect.errors import CollectFailed, Stopped
+from pipeline.collect.progress import Progress
+from pipeline.collect.stopping import Stop
+
+logger = logging.getLogger(__name__)
+
+_BATCH_BYTES = 8 * 1024 * 1024
+
+
+class Synchronisation:
+    """One pass over two open databases."""
+
+    def __init__(
+        self,
+        config: DatabaseConfig,
+        execution_id: str,
+        source: Connection,
+        target: Connection,
+        progress: Progress,
+        stop: Stop,
+    ) -> None:
+        self._config = config
+        self._execution_id = execution_id
+        self._source = source
+        self._target = target
+        self._progress = progress
+        self._stop = stop
+        self._layout = read_layout(config, source)
+        self._incremental = config.mode == "incremental"
+        self._reader = Reader(source, self._layout, incremental=self._incremental)
+        self._ledger = Ledger(target, sync_name(config))
+        self._ledger.create()
+        self._writer = Writer(config, self._layout, target, type(source))
+        self._entry = self._begun(self._ledger.read())
+
+    def run(self) -> dict[str, Any]:
+        """Return the figures of the finished run."""
+        entry = self._entry
+        with self._source.snapshot():
+            self._reader.check_keys()
+            source_count = self._reader.count()
+            unmarked = self._reader.count_unmarked()
+            if not entry.finished:
+                self._copy()
+            self._progress.stage("checking")
+            source_sum = self._key_sum()
+        if unmarked:
+            logger.warning("%d rows have no watermark and are not copied", unmarked)
+        return self._checked(source_count, source_sum, {"rows_without_watermark": unmarked})
+
+    def figures(self) -> dict[str, Any]:
+        """Return what there is so far."""
+        last = self._entry.position
+        watermark = marks.read(last[0]) if last and self._incremental else None
+        return {"processed_records": self._entry.rows, "watermark": watermark}
+
+    def _begun(self, last: Entry | None) -> Entry:
+        """The entry to go on with: the same execution's where it ended, else a new run's."""
+        if last is None:
+            return Entry(run=self._execution_id)
+        if last.run == self._execution_id:
+            if last.position is not None and not last.finished:
+                logger.info("Going on after %d rows", last.rows)
+                return self._resumed(last)
+            return last
+        if not self._incremental:
+            return Entry(run=self._execution_id, version=last.version)
+        if not last.finished:
+            # Another execution goes on where the last one was stopped: nothing before is missing.
+            return replace(self._resumed(last), run=self._execution_id, rows=0)
+        since = self._lowest(last.next_since, last.position[0] if last.position else last.since)
+        if since is not None:
+            since = marks.kept(marks.back(marks.read(since), self._config.overlap))
+        return Entry(run=self._execution_id, version=last.version, since=since)
+
+    def _resumed(self, last: Entry) -> Entry:
+        """Rows of the same watermark may have changed behind the position: the next run looks."""
+        if not self._incremental or last.position is None:
+            return last
+        return replace(last, next_since=self._lowest(last.next_since, last.position[0]))
+
+    @staticmethod
+    def _lowest(one: Any, other: Any) -> Any:
+        if one is None or other is None:
+            return other if one is None else one
+        return min(one, other, key=marks.read)
+
+    def _copy(self) -> None:
+        since, after = marks.read(self._entry.since), self._entry.after
+        left = self._reader.count_left(since, after)
+        total = self._entry.rows + left
+        self._progress.stage("copying")
+        self._progress.update(done=self._entry.rows, total=total, records=self._entry.rows)
+        with closing(_batches(self._reader.rows(since, after), self._config.batch_size)) as batches:
+            for batch in batches:
+                if self._stop.requested:
+                    raise Stopped(self._stop.reason)
+                self._keep(batch)
+                rows = self._entry.rows
+                self._progress.update(done=rows, total=max(total, rows), records=rows)
+                logger.info("%d of %d rows", rows, total)
+        with self._target.transaction():
+            self._entry = self._ledger.write(replace(self._entry, finished=True))
+
+    def _keep(self, batch: list[Row]) -> None:
+        """The rows and the position behind them are stored together."""
+        last = [marks.kept(batch[-1][each]) for each in self._layout.order]
+        entry = replace(self._entry, position=last, rows=self._entry.rows + len(batch))
+        with self._target.transaction():
+            self._writer.write(batch)
+            kept = self._ledger.write(entry)
+        self._entry = kept
+
+    def _key_sum(self) -> str | None:
+        if not self._config.checks.key_checksum:
+            return None
+        with closing(self._reader.keys()) as keys:
+            return checksum(self._writer.key(row) for row in keys)
+
+    def _checked(
+        self, source_count: int, source_sum: str | None, told: dict[str, Any]
+    ) -> dict[str, Any]:
+        target_count = self._writer.count()
+        figures = {
+            **self.figures(),
+            **told,
+            "source_count": source_count,
+            "target_count": target_count,
+        }
+        count = self._config.checks.count or ("report" if self._incremental else "equal")
+        try:
+            if count == "equal":
+                self._writer.check(source_count, target_count)
+            if source_sum is not None:
+                figures["key_checksum"] = source_sum
+                if checksum(self._writer.keys()) != source_sum:
+                    raise CollectFailed("The keys of source and target are not the same.")
+        except CollectFailed as error:
+            error.result_data = figures
+            raise
+        return figures
+
+
+def sync_name(config: DatabaseConfig) -> str:
+    """Return what the progress is kept under: the given name, or one that the config makes."""
+    if config.sync_name is not None:
+        return config.sync_name
+    told = config.model_dump(mode="json", include={"mode", "key_columns", "watermark_column"})
+    told |= {
+        "source": [place(config.source), config.source.table, config.source.query],
+        "target": [place(config.target), config.target.table],
+        "columns": config.columns,
+    }
+    text = json.dumps(told, sort_keys=True)
+    return f"sync-{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
+
+
+def _batches(rows: Iterator[Row], most: int) -> Generator[list[Row], None, None]:
+    """Lists of up to so many rows, fewer where they are large."""
+    batch: list[Row] = []
+    size_bytes = 0
+    for row in rows:
+        batch.append(row)
+        size_bytes += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if len(batch) >= most or size_bytes >= _BATCH_BYTES:
+            yield batch
+            batch, size_bytes = [], 0
+    if batch:
+        yield batch
