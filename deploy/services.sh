@@ -8,8 +8,9 @@
 # as root on Debian, its packages. Else the missing thing is named, and how to give it.
 # Nothing that runs already is changed, except: the tests get a role and a database of their own
 # in PostgreSQL, and a virtual host in RabbitMQ. As root on Debian, what single tests need is
-# installed: libfaketime (clocks that jump), docker.io (containers; an installed engine that is
-# stopped is started), mmdebstrap (their images), and in a container an ssh server (Docker over ssh).
+# installed: libfaketime (clocks that jump), MariaDB (the database collector), docker.io (containers; an
+# installed engine that is stopped is started), mmdebstrap (their images), and in a container an ssh
+# server (Docker over ssh).
 set -eu
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 
@@ -244,6 +245,49 @@ find_rabbitmq() {
     prepare_rabbitmq
 }
 
+# --- MariaDB ------------------------------------------------------------------------------------
+
+maria_lets_in() {
+    mariadb --protocol=tcp --host=127.0.0.1 --user=quayline --password=quayline \
+        --execute='SELECT 1' quayline_test >>"$log" 2>&1 </dev/null
+}
+
+# The role of the tests may make databases whose names begin with quayline_test.
+prepare_maria() {
+    as_root && mariadb --user=root >>"$log" 2>&1 <<'SQL'
+CREATE DATABASE IF NOT EXISTS quayline_test CHARACTER SET utf8mb4;
+CREATE USER IF NOT EXISTS quayline@'127.0.0.1' IDENTIFIED BY 'quayline';
+CREATE USER IF NOT EXISTS quayline@localhost IDENTIFIED BY 'quayline';
+GRANT ALL ON `quayline\_test%`.* TO quayline@'127.0.0.1';
+GRANT ALL ON `quayline\_test%`.* TO quayline@localhost;
+SQL
+}
+
+start_debian_maria() {
+    as_root && have mariadbd-safe || return 1
+    say "starting Debian's MariaDB"
+    if [ -d /run/systemd/system ]; then
+        systemctl start mariadb >>"$log" 2>&1 || return 1
+    else
+        mkdir -p /run/mysqld && chown mysql /run/mysqld
+        (cd / && exec setsid mariadbd-safe) >>"$log" 2>&1 </dev/null &
+    fi
+    until=$(($(date +%s) + wait_s))
+    until prepare_maria; do
+        if [ "$(date +%s)" -ge "$until" ]; then return 1; fi
+        sleep 0.5
+    done
+}
+
+# Without it the tests of the database collector fail, and say so; nothing else needs it.
+find_maria() {
+    if [ -n "${QUAYLINE_TEST_MARIADB_URL:-}" ]; then return; fi
+    if have mariadb && { maria_lets_in || prepare_maria; } && maria_lets_in; then return; fi
+    start_debian_maria || { install_from_debian mariadb-server && start_debian_maria; } ||
+        say "no MariaDB lets the tests in: those of the database collector will fail." \
+            "Run as root: make services, or set QUAYLINE_TEST_MARIADB_URL=mysql://user:password@host/database"
+}
+
 # --- Docker ---------------------------------------------------------------------------------------
 
 docker_log=$root/build/dockerd.log
@@ -316,6 +360,7 @@ find_postgres && say "$answer at $(shown "$database_url")" || missing=1
 find_rabbitmq && say "$answer at $(shown "$broker_url")" || missing=1
 [ "$missing" -eq 0 ] || exit 1
 find_faketime
+find_maria
 find_docker
 {
     printf 'export QUAYLINE_TEST_DATABASE_URL=%s\n' "$(quoted "$database_url")"

@@ -51,15 +51,14 @@ def run(
     with (
         Interrupts() as interrupts,
         open_client(work=True, threads=threads_of(processes)) as client,
-        answering(client),
-        called_back(client),
     ):
         interrupts.raising = False
         client.start()
         database = client.settings.database
         note(f"Quayline works on {database}, {client.settings.threads} files at a time.")
-        while interrupts.signum is None:
-            interrupts.wait(3600.0)
+        with answering(client), called_back(client):
+            while interrupts.signum is None:
+                interrupts.wait(3600.0)
         note("Ending: running batches are closed first.")
 
 

@@ -98,6 +98,20 @@ def test_crawler_of_the_collectors_image(client: Client, site: str) -> None:
     assert told["result"]["pages"] == 4
 
 
+def test_crawler_that_is_killed_goes_on_where_it_was(client: Client, site: str) -> None:
+    config = {
+        "target_urls": [f"{site}/page/0"],
+        **{"delay": 0.5, "follow": {"max_depth": 9}, "data_fields": {"title": "h1"}},
+    }
+    job = client.run({"task_name": "crawl", "task_type": "crawler", "crawler_config": config})
+    eventually(lambda: b"Page 2" in logs_of(job), within_s=60, what="two pages are read")
+    with docker_client() as docker:
+        docker.kill(execution(job).container, "KILL")
+    told = summary(job.wait(90))
+    assert (told["state"], told["result"]["pages"], execution(job).run) == ("succeeded", 5, 2)
+    assert logs_of(job).count(b"/page/0,") == 1
+
+
 def test_api_away_for_a_while_loses_no_result(client: Client, api: Process, site: str) -> None:
     code = (
         "import os,time,requests;"

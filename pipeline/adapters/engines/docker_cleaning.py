@@ -13,11 +13,11 @@ PREPARING = ".preparing"
 PREPARED_S = 600.0
 
 
-def remove(client: Any, deployment: str, name: str) -> None:
+def remove(client: Any, deployment: str, name: str, *, keep_output: bool = False) -> None:
     """Neither the container nor its volumes are there; a running one was killed."""
     remove_one(client, deployment, name)
     remove_one(client, deployment, name + PREPARING)
-    remove_volumes(client, deployment, name)
+    remove_volumes(client, deployment, name, keep_output=keep_output)
 
 
 def remove_one(client: Any, deployment: str, name: str) -> None:
@@ -27,9 +27,9 @@ def remove_one(client: Any, deployment: str, name: str) -> None:
         harmless(client.remove_container, seen.id, v=True, force=True)
 
 
-def remove_volumes(client: Any, deployment: str, name: str) -> None:
+def remove_volumes(client: Any, deployment: str, name: str, *, keep_output: bool = False) -> None:
     """The volumes of the container of that name are not there, unless it is."""
-    for volume in (app_volume, output_volume):
+    for volume in (app_volume,) if keep_output else (app_volume, output_volume):
         harmless(client.remove_volume, volume(deployment, name))
 
 

@@ -150,10 +150,12 @@ class DockerEngine(Engine):
             self._daemon, seen.id, limit_bytes=limit_bytes, limit_files=limit_files
         )
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, keep_output: bool = False) -> None:
         """Neither the container nor its volumes are there; a running one was killed."""
         with self._daemon.asked() as client:
-            docker_cleaning.remove(client, self._deployment, _checked(name))
+            docker_cleaning.remove(
+                client, self._deployment, _checked(name), keep_output=keep_output
+            )
 
     def remove_leftovers(self) -> int:
         """Remove volumes of the deployment whose container is gone; return how many."""

@@ -26,7 +26,7 @@ def make(client: Any, deployment: str, spec: Spec) -> None:
     """
     remove_one(client, deployment, spec.name + PREPARING)
     # Volumes of an earlier container of that name would bring along what it left.
-    remove_volumes(client, deployment, spec.name)
+    remove_volumes(client, deployment, spec.name, keep_output=spec.resumes)
     container = _create(client, deployment, spec)
     try:
         docker_config.put(client, container, spec)
@@ -35,7 +35,7 @@ def make(client: Any, deployment: str, spec: Spec) -> None:
         if is_hosts(error):
             raise
         harmless(client.remove_container, container, v=True, force=True)
-        remove_volumes(client, deployment, spec.name)
+        remove_volumes(client, deployment, spec.name, keep_output=spec.resumes)
         _judge(client, deployment, spec.name, error)
 
 
@@ -55,7 +55,7 @@ def _create(client: Any, deployment: str, spec: Spec) -> str:
         if is_hosts(error):
             raise
         # Docker makes the volumes before it finds fault with the rest.
-        remove_volumes(client, deployment, spec.name)
+        remove_volumes(client, deployment, spec.name, keep_output=spec.resumes)
         raise _refused(error) from error
     return str(made["Id"])
 

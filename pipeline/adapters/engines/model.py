@@ -44,6 +44,7 @@ class Spec:
     command: Sequence[str] | None = None  # in place of the image's own
     config: bytes | None = None
     network: str | None = None  # the deployment's own network of that name; None: no network
+    resumes: bool = False  # its output folder begins with what ``remove`` kept of the one before
     stop_grace_s: float = 10.0  # for a stop that is not ours, as the engine's own end
 
 
@@ -166,8 +167,11 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def remove(self, name: str) -> None:
-        """Neither the container nor its volumes are there; a running one was killed."""
+    def remove(self, name: str, *, keep_output: bool = False) -> None:
+        """Neither the container nor its volumes are there; a running one was killed.
+
+        With ``keep_output`` what it left waits for a container of that name that ``resumes``.
+        """
 
     @abstractmethod
     def remove_leftovers(self) -> int:

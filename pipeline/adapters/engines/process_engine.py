@@ -105,6 +105,8 @@ class ProcessEngine(Engine):
             process_spec.prepare(
                 made, place, spec, deployment=self._deployment, command=self._command
             )
+            if spec.resumes:
+                self._put_back(spec.name, made / process_folder.OUTPUT_FOLDER)
             try:
                 made.rename(place)
             except OSError:
@@ -159,11 +161,17 @@ class ProcessEngine(Engine):
         folder = self._place(name) / process_folder.OUTPUT_FOLDER
         yield from process_output.read(folder, limit_bytes=limit_bytes, limit_files=limit_files)
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, keep_output: bool = False) -> None:
         """The process is not there, nor its folder; a running one was killed."""
+        if not keep_output:
+            shutil.rmtree(self._kept(name), ignore_errors=True)
         if self.find(name) is None:
             return
         process_control.kill(self._place(name))
+        if keep_output:
+            shutil.rmtree(self._kept(name), ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
+                (self._place(name) / process_folder.OUTPUT_FOLDER).rename(self._kept(name))
         gone = self._folder / f"{PASSING}{clock.new_id()}"
         with contextlib.suppress(FileNotFoundError):
             self._place(name).rename(gone)
@@ -178,6 +186,15 @@ class ProcessEngine(Engine):
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _kept(self, name: str) -> Path:
+        return self._folder / f"{PASSING}{name}.output"
+
+    def _put_back(self, name: str, output: Path) -> None:
+        """The output folder is the one that was kept, if one was."""
+        if self._kept(name).exists():
+            output.rmdir()
+            self._kept(name).rename(output)
 
     def _place(self, name: str) -> Path:
         if not _NAME.fullmatch(name):

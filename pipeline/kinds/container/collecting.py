@@ -99,6 +99,7 @@ def tidy(execution: Execution, engine: Engine) -> None:
         if execution.state not in TERMINAL_TASK:
             return
         executions.ended(execution.task_id, execution.run, exit_code=None, oom_killed=False)
-    engine.remove(execution.container)
+    # A task that runs again may go on with what its collector left.
+    engine.remove(execution.container, keep_output=execution.state == TaskState.PENDING)
     failpoints.reach(Point.REMOVED)
     executions.removed(execution.task_id, execution.run)

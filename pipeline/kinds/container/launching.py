@@ -72,7 +72,7 @@ def launch(execution: Execution, task: Common, engine: Engine, context: Context)
     seen = engine.find(name)
     failpoints.reach(Point.LOOKED)
     if seen is not None and seen.labels.get(RUN_LABEL) != str(execution.run):
-        engine.remove(name)
+        engine.remove(name, keep_output=task.resumes)
         seen = None
     run = execution.run
     if seen is None:
@@ -115,6 +115,7 @@ def _spec(execution: Execution, run: int, task: Common, settings: Settings) -> S
         log_bytes=settings.container_log_bytes,
         network=None if task.network == "none" else "quayline",
         stop_grace_s=task.stop_grace_s,
+        resumes=task.resumes and run > 1,
     )
 
 

@@ -72,6 +72,11 @@ class Common(BaseModel):
         """The command in place of the image's own."""
         return None
 
+    @property
+    def resumes(self) -> bool:
+        """True when another run goes on with the output of the one before."""
+        return False
+
     def document(self) -> dict[str, Any] | None:
         """Return the ``config.json`` of its container; None when it has none."""
         told = self.model_dump(mode="json", exclude_unset=True)
@@ -93,6 +98,11 @@ class Collector(Common):
     heartbeat_timeout_s: float = Field(
         120, ge=0, le=MOST_S, description="Silent for so long it is lost; 0: it need not speak."
     )
+
+    @property
+    def resumes(self) -> bool:
+        """A collector keeps its place in its output folder."""
+        return True
 
     def _sections(self) -> tuple[str, ...]:
         return (f"{self.model_dump()['task_type']}_config", "storage_config")

@@ -163,6 +163,31 @@ def test_name_may_be_used_again_after_removal(bench: Bench) -> None:
     assert bench.outputs(spec.name) == {}
 
 
+MARK = "open('marks', 'a').write('x')"
+
+
+def test_kept_output_is_where_the_next_one_begins(bench: Bench) -> None:
+    name = bench.ran(MARK).name
+
+    bench.engine.remove(name, keep_output=True)
+    assert bench.engine.find(name) is None
+    bench.ended(bench.started(MARK, name=name, resumes=True))
+
+    assert bench.outputs(name) == {"marks": b"xx"}
+
+
+@pytest.mark.parametrize(("keep", "resumes"), [(True, False), (False, True)])
+def test_output_that_is_not_kept_or_not_asked_for_is_gone(
+    bench: Bench, keep: bool, resumes: bool
+) -> None:
+    name = bench.ran(MARK).name
+
+    bench.engine.remove(name, keep_output=keep)
+    bench.ended(bench.started(MARK, name=name, resumes=resumes))
+
+    assert bench.outputs(name) == {"marks": b"x"}
+
+
 def test_image_that_is_missing_is_said(bench: Bench) -> None:
     spec = bench.spec("pass", image="data-collection-nothing:latest")
 
