@@ -51,7 +51,7 @@ demo: $(VENV)/.demo ## Lint the sample archive on the embedded default; needs no
 	@echo "The report: file://$(CURDIR)/build/demo/report.html"
 
 .PHONY: test
-test: services ## Run every test, on real RabbitMQ and PostgreSQL
+test: services ## Run every test, on real RabbitMQ, PostgreSQL and Docker
 	@. build/services.env && $(BIN)/python -m pytest --junitxml=build/junit.xml $(ARGS)
 
 .PHONY: lint
@@ -67,7 +67,7 @@ format: $(VENV)/.dev ## Put the code in the project's format
 	$(BIN)/ruff format .
 
 .PHONY: services
-services: $(VENV)/.dev ## Find or start PostgreSQL and RabbitMQ for the tests
+services: $(VENV)/.dev ## Find or start PostgreSQL, RabbitMQ and Docker for the tests
 	@BIN='$(CURDIR)/$(BIN)' sh deploy/services.sh
 
 .PHONY: worker
@@ -77,6 +77,10 @@ worker: $(VENV)/.demo ## Work on all queues (QUAYLINE_DATABASE_URL, QUAYLINE_BRO
 .PHONY: schedule
 schedule: $(VENV)/.demo ## Run the timetable and the sweep
 	exec $(BIN)/python -m schedules
+
+.PHONY: api
+api: $(VENV)/.demo ## Answer over HTTP (ARGS='--host 0.0.0.0 --port 8000')
+	exec $(BIN)/quayline api $(ARGS)
 
 .PHONY: run
 run: $(VENV)/.demo ## Everything in one process on the embedded default

@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     collect_image: str = Field("quayline-collect:latest", description="Image of the collectors.")
     container_images: str = Field(
         "data-collection-*",
-        description="Allowed images besides it: comma-separated patterns (*, ?).",
+        description="Allowed images besides it: comma-separated patterns with * and ? in them.",
     )
     container_memory_bytes: int = Field(
         4 * GIB, ge=8 * MIB, le=MOST_BYTES, description="Most memory of one container."
@@ -190,7 +190,8 @@ class Settings(BaseSettings):
         30.0, gt=0, le=MOST_S, description="A client that sends nothing for so long is let go."
     )
     api_cors_origins: str = Field(
-        "", description="Origins that browsers may call the API from: comma-separated, or *."
+        "",
+        description="Origins that browsers may call the API from: comma-separated, or * for all.",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -49,6 +49,8 @@ def context(settings: Settings, any_database_url: str) -> Iterator[Context]:
     opened = open_context(settings.model_copy(update={"database_url": any_database_url}))
     if database.dialect().postgres:
         with database.session():
-            database.execute("TRUNCATE jobs, tasks, executions, hosts, events, results, dead_letters")
+            database.execute(
+                "TRUNCATE jobs, tasks, executions, hosts, events, results, dead_letters"
+            )
     yield opened
     close_context()

@@ -1,0 +1,72 @@
+"""Heartbeats written in groups: those that arrive while one group is written are the next group.
+
+So one transaction serves as many as there are, without a timer: a lone heartbeat does not wait, and
+a flood costs a commit per group. Each is answered after the commit of its own group.
+"""
+
+import asyncio
+
+import anyio
+from anyio import to_thread
+from peewee import DataError
+
+from pipeline.core import executions
+from pipeline.core.executions import Answer, Beat
+from pipeline.web.figures import Figures
+from pipeline.web.problems import too_busy
+
+#: In one transaction, and waiting for theirs.
+MOST_IN_GROUP = 500
+MOST_WAITING = 20_000
+
+Waiting = tuple[Beat, asyncio.Future[Answer]]
+
+
+class Beats:
+    """The heartbeats of one application; it belongs to the event loop that it is first used in."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+        self._waiting: list[Waiting] = []
+        self._writing: asyncio.Task[None] | None = None
+        # A thread of its own: a flood of other requests does not keep heartbeats waiting.
+        self._limiter = anyio.CapacityLimiter(1)
+
+    async def note(self, beat: Beat) -> Answer:
+        """Return what the heartbeat is answered, once it is committed."""
+        if len(self._waiting) >= MOST_WAITING:
+            raise too_busy("Too many heartbeats wait to be written; send it again.")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((beat, answer))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_all())
+        return await answer
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            group = self._waiting[:MOST_IN_GROUP]
+            del self._waiting[:MOST_IN_GROUP]
+            if not await self._write(group) and len(group) > 1:
+                # One that cannot be written costs itself, not its neighbours.
+                for each in group:
+                    await self._write([each])
+
+    async def _write(self, group: list[Waiting]) -> bool:
+        """Write the group and answer it; False when it has to be taken apart."""
+        beats = [beat for beat, _ in group]
+        written = asyncio.ensure_future(
+            to_thread.run_sync(executions.beat, beats, limiter=self._limiter)
+        )
+        await asyncio.wait([written])
+        error = written.exception()
+        if error is not None and len(group) > 1 and isinstance(error, ValueError | DataError):
+            return False
+        for place, (_, answer) in enumerate(group):
+            if answer.done():  # Its client has left.
+                continue
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(written.result()[place])
+        self._figures.group_size.observe(len(group))
+        return True

@@ -1,0 +1,37 @@
+"""What the routes of one application share."""
+
+from typing import Annotated
+
+import anyio
+from fastapi import Depends, Request
+
+from pipeline.core.context import Context
+from pipeline.web.beats import Beats
+from pipeline.web.figures import Figures
+from pipeline.web.known_tokens import KnownTokens
+
+
+class Service:
+    """The open context, and what this application knows and counts.
+
+    ``heard``: messages that are sent here are taken by somebody (a broker, or this process's own
+    worker threads); else rows alone tell what is due.
+    """
+
+    def __init__(self, context: Context, *, heard: bool) -> None:
+        self.context = context
+        self.heard = heard
+        self.figures = Figures()
+        self.beats = Beats(self.figures)
+        self.tokens = KnownTokens()
+        # Beside the threads of other requests: an upload takes as long as its sender does.
+        self.uploads = anyio.CapacityLimiter(context.settings.api_uploads)
+
+
+async def service_of(request: Request) -> Service:
+    """Return the service of the application that the request came to."""
+    service: Service = request.app.state.service
+    return service
+
+
+Serving = Annotated[Service, Depends(service_of)]
