@@ -49,7 +49,7 @@ def test_every_linked_page_is_read_once(site: LocalServer, tmp_path: Path) -> No
     assert sorted(each.name for each in run.output.iterdir()) == ["records.json", "result.json"]
 
 
-def test_seed_document_is_crawled_as_it_stands(site: LocalServer, tmp_path: Path) -> None:
+def test_guides_document_is_crawled_as_it_stands(site: LocalServer, tmp_path: Path) -> None:
     page = """<script type="application/ld+json">{"@type": "Product", "name": "Tea", "category":
       "drinks", "offers": {"price": "3.50", "availability": "https://schema.org/InStock"}}</script>
       <meta property="og:description" content="Green &amp; good">"""

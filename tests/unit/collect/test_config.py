@@ -14,31 +14,16 @@ from pipeline.collect.config.document import TaskDocument, read_document
 from pipeline.collect.environment import read_environment
 from pipeline.collect.errors import ConfigRefused
 
-SEED: dict[str, Any] = {
-    "task_name": "电商网站爬虫",
-    "task_type": "crawler",
-    "base_url": "https://example-ecommerce.com",
-    "docker_image": "data-collection-crawler:latest",
-    "crawler_config": {
-        "target_urls": [
-            "https://example-ecommerce.com/products",
-            "https://example-ecommerce.com/categories",
-        ],
-        "max_pages": 100,
-        "delay": 2,
-        "user_agent": "Mozilla/5.0 (compatible; DataCollector/1.0)",
-        "output_format": "json",
-        "data_fields": ["product_name", "price", "description", "category", "availability"],
-    },
-    "storage_config": {"output_path": "/app/output", "filename_prefix": "ecommerce_products"},
-}
+GUIDE: dict[str, Any] = json.loads(
+    (Path(__file__).parents[2] / "samples/guide/config.json").read_text(encoding="utf-8")
+)
 EXECUTION = {"TASK_EXECUTION_ID": "550e8400-e29b-41d4-a716-446655440000"}
 
 
-def test_seed_document_is_taken_and_dumps_as_it_came() -> None:
-    document = TaskDocument.model_validate(SEED)
+def test_guides_document_is_taken_and_dumps_as_it_came() -> None:
+    document = TaskDocument.model_validate(GUIDE)
 
-    assert document.model_dump(mode="json", exclude_unset=True) == SEED
+    assert document.model_dump(mode="json", exclude_unset=True) == GUIDE
 
 
 def test_secrets_survive_a_dump_and_are_in_no_repr() -> None:
@@ -101,7 +86,7 @@ def test_what_cannot_be_meant_is_refused_with_its_place(
 @pytest.mark.parametrize("change", [{"task_type": "api"}, {"api_config": {"endpoint": "/x"}}])
 def test_section_has_to_be_that_of_the_type(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="config"):
-        TaskDocument.model_validate({**SEED, **change})
+        TaskDocument.model_validate({**GUIDE, **change})
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}'])
@@ -128,9 +113,9 @@ def test_refusal_does_not_repeat_a_secret(tmp_path: Path) -> None:
 
 def test_config_file_may_have_a_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(SEED).encode())
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(GUIDE).encode())
 
-    assert read_document(path).task_name == SEED["task_name"]
+    assert read_document(path).task_name == GUIDE["task_name"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a container job may say, and what is refused before anything is stored."""
 
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -11,24 +12,9 @@ from pipeline.settings import MIB, Settings
 from tests.unit.kinds.container import kit
 
 #: The example of the guide for submitters.
-SHOP = {
-    "task_name": "电商网站爬虫",
-    "task_type": "crawler",
-    "base_url": "https://example-ecommerce.com",
-    "docker_image": "data-collection-crawler:latest",
-    "crawler_config": {
-        "target_urls": [
-            "https://example-ecommerce.com/products",
-            "https://example-ecommerce.com/categories",
-        ],
-        "max_pages": 100,
-        "delay": 2,
-        "user_agent": "Mozilla/5.0 (compatible; DataCollector/1.0)",
-        "output_format": "json",
-        "data_fields": ["product_name", "price", "description", "category", "availability"],
-    },
-    "storage_config": {"output_path": "/app/output", "filename_prefix": "ecommerce_products"},
-}
+SHOP = json.loads(
+    (Path(__file__).parents[3] / "samples/guide/config.json").read_text(encoding="utf-8")
+)
 CUSTOM = {"task_name": "a", "task_type": "custom", "docker_image": "data-collection-x"}
 
 
