@@ -70,7 +70,7 @@ def check_docker_hosts() -> None:
     cleaning.check_hosts(current_context())
 
 
-@dramatiq.actor(queue_name="monitoring", time_limit=5 * MINUTE_MS)
+@dramatiq.actor(queue_name="docker_management", time_limit=5 * MINUTE_MS)
 def monitor_executions() -> None:
     """Look at every host once."""
     from pipeline.kinds.container import monitor

@@ -1,6 +1,7 @@
 """The bridge of one deployment, on which containers reach the outside and not one another."""
 
 import socket
+import threading
 from contextlib import closing
 from ipaddress import ip_network
 from typing import Any
@@ -16,15 +17,19 @@ def network_name(deployment: str, name: str) -> str:
     return f"{name}-{deployment}"
 
 
+_making = threading.Lock()
+
+
 def ensure(client: Any, deployment: str, full_name: str) -> None:
     """The network is there, once."""
-    found = _found(client, deployment, full_name)
-    if not found:
-        _create(client, deployment, full_name)
+    with _making:
         found = _found(client, deployment, full_name)
-    # Docker lets two callers at the same time make two of one name.
-    for surplus in found[1:]:
-        harmless(client.remove_network, surplus["Id"])
+        if not found:
+            _create(client, deployment, full_name)
+            found = _found(client, deployment, full_name)
+        # Docker lets two callers at the same time make two of one name; this process is one.
+        for surplus in found[1:]:
+            harmless(client.remove_network, surplus["Id"])
 
 
 def gateway(client: Any) -> str | None:

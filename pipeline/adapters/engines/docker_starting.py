@@ -29,8 +29,9 @@ def _start(client: Any, deployment: str, seen: Seen) -> None:
         client.start(seen.id)
     except APIError as error:
         network = client.inspect_container(seen.id)["HostConfig"]["NetworkMode"]
-        if error.status_code != 404 or network not in sentence(error):
+        told = sentence(error)
+        if network not in told or not (error.status_code == 404 or "ambiguous" in told):
             raise
-        # It was pruned since the container was created.
+        # It was pruned since the container was created, or is there twice at this moment.
         docker_network.ensure(client, deployment, network)
         client.start(seen.id)

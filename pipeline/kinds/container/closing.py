@@ -3,7 +3,6 @@
 from pipeline import failpoints
 from pipeline.core import executions, finishing, transitions
 from pipeline.core.context import Context
-from pipeline.core.dispatch import dispatch
 from pipeline.core.executions import Execution
 from pipeline.core.tasks import Outcome
 from pipeline.failpoints import Point
@@ -22,7 +21,7 @@ def close(
     exit_code: int | None = None,
     oom_killed: bool = False,
 ) -> None:
-    """Close the task, or hand it back for another run; send what is due next.
+    """Close the task, or hand it back for another run.
 
     ``document`` is the task's result. Somebody who closed it before was first.
     """
@@ -45,4 +44,3 @@ def close(
     failpoints.reach(Point.CLOSED)
     if job_ended:
         finishing.announce(execution.job_id)
-    dispatch(execution.kind, context)

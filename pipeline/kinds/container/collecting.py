@@ -9,6 +9,7 @@ from pipeline.adapters.engines.errors import EngineUnavailable, NoSuchContainer
 from pipeline.adapters.engines.model import Engine, Seen
 from pipeline.core import documents, executions, hosts, jobs, trouble
 from pipeline.core.context import Context
+from pipeline.core.dispatch import dispatch
 from pipeline.core.executions import Execution
 from pipeline.errors import DatabaseUnavailable, NotFound, Permanent, StorageUnavailable
 from pipeline.failpoints import Point
@@ -16,6 +17,7 @@ from pipeline.kinds.container.closing import close
 from pipeline.kinds.container.ending import End, end_of
 from pipeline.kinds.container.engines import engine_of
 from pipeline.kinds.container.keeping import keep
+from pipeline.kinds.container.launching import of_run
 from pipeline.kinds.container.spec import ContainerParameters
 from pipeline.states import TERMINAL_TASK, Reason, TaskState
 
@@ -37,7 +39,8 @@ def collect(task_id: uuid.UUID, context: Context) -> None:
     try:
         if execution.is_current and execution.ended_at is None:
             _collect(execution, engine, context)
-        tidy(executions.get(task_id), engine)
+        if tidy(executions.get(task_id), engine):
+            dispatch(execution.kind, context)
     except EngineUnavailable as error:
         hosts.note_away(host.name, error.message)
     except (StorageUnavailable, DatabaseUnavailable) as error:
@@ -49,7 +52,7 @@ def collect(task_id: uuid.UUID, context: Context) -> None:
 
 
 def _collect(execution: Execution, engine: Engine, context: Context) -> None:
-    seen = engine.find(execution.container)
+    seen = of_run(engine.find(execution.container), execution)
     if seen is None:
         if execution.launched_at is None:
             return
@@ -91,15 +94,19 @@ def _close(execution: Execution, seen: Seen | None, engine: Engine, context: Con
     )
 
 
-def tidy(execution: Execution, engine: Engine) -> None:
-    """Remove the container of a run that has ended, or of a task that ended without it."""
+def tidy(execution: Execution, engine: Engine) -> bool:
+    """Remove the container of a run that has ended, or of a task that ended without it.
+
+    True when its slot has become free.
+    """
     if execution.removed_at is not None:
-        return
+        return False
     if execution.ended_at is None:
         if execution.state not in TERMINAL_TASK:
-            return
+            return False
         executions.ended(execution.task_id, execution.run, exit_code=None, oom_killed=False)
     # A task that runs again may go on with what its collector left.
     engine.remove(execution.container, keep_output=execution.state == TaskState.PENDING)
     failpoints.reach(Point.REMOVED)
     executions.removed(execution.task_id, execution.run)
+    return True

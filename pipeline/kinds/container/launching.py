@@ -26,6 +26,11 @@ def container_name(task_id: uuid.UUID) -> str:
     return f"task-{task_id}"
 
 
+def of_run(seen: Seen | None, execution: Execution) -> Seen | None:
+    """Return the container if it is that of the execution's run; None for one of an earlier run."""
+    return seen if seen and seen.labels.get(RUN_LABEL) == str(execution.run) else None
+
+
 def placed(
     claim: Claim, job_id: uuid.UUID, labels: Mapping[str, str], settings: Settings
 ) -> tuple[Execution, Host] | None:
@@ -71,7 +76,7 @@ def launch(execution: Execution, task: Common, engine: Engine, context: Context)
     name = execution.container
     seen = engine.find(name)
     failpoints.reach(Point.LOOKED)
-    if seen is not None and seen.labels.get(RUN_LABEL) != str(execution.run):
+    if seen is not None and of_run(seen, execution) is None:
         engine.remove(name, keep_output=task.resumes)
         seen = None
     run = execution.run

@@ -23,7 +23,7 @@ from pipeline.kinds.container.closing import close
 from pipeline.kinds.container.doorbell import ring_end, ring_stop
 from pipeline.kinds.container.ending import End
 from pipeline.kinds.container.engines import engine_of
-from pipeline.kinds.container.launching import RUN_LABEL, TASK_LABEL
+from pipeline.kinds.container.launching import RUN_LABEL, TASK_LABEL, of_run
 from pipeline.kinds.container.spec import Common, ContainerParameters
 from pipeline.kinds.container.watching import Step, step_of, why_stop
 from pipeline.kinds.container.work import lease_of
@@ -77,7 +77,7 @@ def _look(host: Host, context: Context) -> Monitored:
         told.lost = _without_host(host, rows, context)
         return told
     by_name = {seen.name: seen for seen in listed}
-    kept = [each for each in rows if _act(each, by_name.get(each.container), told)]
+    kept = [each for each in rows if _act(each, of_run(by_name.get(each.container), each), told)]
     transitions.renew(kept, lease_s=lease_of(context))
     names = {each.container for each in rows}
     strays = [seen for seen in listed if seen.name not in names]

@@ -10,7 +10,7 @@ HOUR_S = 3600.0
 def ticks(context: Context) -> list[Tick]:
     """Return the kind's part of the timetable."""
     return [
-        Tick("monitoring", "monitor_executions", context.settings.monitor_s, _is_any_open),
+        Tick("docker_management", "monitor_executions", context.settings.monitor_s, _is_any_open),
         Tick("docker_management", "check_docker_hosts", 60.0, _is_any_host),
         Tick("docker_management", "cleanup_containers", HOUR_S, _is_any_host),
         Tick("docker_management", "cleanup_configs", HOUR_S, _is_any_host),
