@@ -3,7 +3,7 @@
 import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipeline import clock
 from pipeline.adapters.engines.docker_daemon import default_url
 from pipeline.adapters.engines.model import DEPLOYMENT_LABEL, Spec
 from tests.support.images import base, collect, guide
+from tests.support.waiting import eventually
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "images"
 MIB = 1024 * 1024
@@ -88,7 +89,20 @@ def remove_all(deployment: str) -> None:
         for volume in client.volumes(filters=filters)["Volumes"] or []:
             client.remove_volume(volume["Name"], force=True)
         for network in client.networks(filters=filters):
-            client.remove_network(network["Id"])
+            name = network["Id"]
+            gone = partial(_is_removed, client, name)
+            eventually(gone, within_s=30, what=f"the network {name} is removed")
+
+
+def _is_removed(client: Any, network: str) -> bool:
+    try:
+        client.remove_network(network)
+    except docker.errors.NotFound:
+        return True
+    except docker.errors.APIError:
+        # The last container's place in it is given up a moment after the container is gone.
+        return False
+    return True
 
 
 def _have(client: Any, name: str, build: Callable[[Any, Path], None]) -> None:
