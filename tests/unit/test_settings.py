@@ -181,4 +181,4 @@ def test_every_setting_says_what_it_is_and_numbers_say_their_unit() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         if field.annotation is float:
-            assert re.search(r"_s$", name), name
+            assert re.search(r"_(s|cpus)$", name), name
