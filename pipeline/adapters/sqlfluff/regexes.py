@@ -7,8 +7,8 @@ it also refuses what the third-party ``regex`` module (which SQLFluff uses) read
 
 import re
 import warnings
-from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _constants as op
+from re import _parser as parser
 from typing import Any
 
 MAX_PATTERN_CHARS = 200
