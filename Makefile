@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Extra arguments for pytest: make test ARGS='-k cancel -x'
 ARGS ?=
+# How many files of tests run side by side: make test JOBS=0 (one after the other, to debug)
+JOBS ?= 4
 # One benchmark alone: make bench BENCH=rollup (rollup, cold, warm, first, scale, rss, load, fair)
 BENCH ?=
 # How long a soak lasts: make soak MINUTES=3
@@ -52,7 +54,7 @@ demo: $(VENV)/.demo ## Lint the sample archive on the embedded default; needs no
 
 .PHONY: test
 test: services ## Run every test, on real RabbitMQ, PostgreSQL and Docker
-	@. build/services.env && $(BIN)/python -m pytest --junitxml=build/junit.xml $(ARGS)
+	@. build/services.env && $(BIN)/python -m pytest -n $(JOBS) --junitxml=build/junit.xml $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style, format, types and the floors of the house
