@@ -165,17 +165,13 @@ def beat(beats: Sequence[Beat]) -> list[Answer]:
             " status = r.status, progress = COALESCE(r.progress, executions.progress)"
             f" FROM {sql.rows(columns)}"
             " WHERE executions.task_id = r.id AND executions.run = r.run"
-            f" AND executions.ended_at IS NULL RETURNING executions.task_id, {_ASKED_TO_END}",
+            " AND executions.ended_at IS NULL"
+            f" RETURNING executions.task_id, executions.run, {_ASKED_TO_END}",
             as_json(rows),
         )
-    live = {as_uuid(task_id): bool(asked) for task_id, asked in touched}
-    runs = {key for key in last if key[0] in live}
-    return [
-        Answer(True, live[each.task_id])
-        if (each.task_id, each.attempt) in runs
-        else Answer(False, True)
-        for each in beats
-    ]
+    live = {(as_uuid(task_id), run): bool(asked) for task_id, run, asked in touched}
+    runs = [(each.task_id, each.attempt) for each in beats]
+    return [Answer(True, live[run]) if run in live else Answer(False, True) for run in runs]
 
 
 def complete(
@@ -237,6 +233,16 @@ def alive(host: str | None = None) -> list[Execution]:
     return _select("e.removed_at IS NULL AND e.host = %s", host)
 
 
+def unfinished() -> set[str]:
+    """Return the names of the containers whose task may go on, though it be in another run."""
+    with session():
+        rows = execute(
+            "SELECT e.container FROM executions e JOIN tasks t ON t.id = e.task_id"
+            " WHERE t.state IN ('pending', 'running')"
+        )
+    return {name for (name,) in rows}
+
+
 def load() -> dict[str, int]:
     """Return how many slots are taken, by host."""
     with session():
@@ -287,7 +293,7 @@ def place(
         " ON CONFLICT (task_id) DO UPDATE SET attempt = excluded.attempt, host = excluded.host,"
         f" placed_at = {now}, run = executions.run + 1, launched_at = NULL, completed_at = NULL,"
         " success = NULL, result = NULL, error = NULL, stop_reason = NULL, collect_until = NULL,"
-        " stop_requested_at = NULL, ended_at = NULL, exit_code = NULL, oom_killed = NULL,"
+        " stop_requested_at = NULL, ended_at = NULL, exit_code = NULL,"
         " removed_at = NULL",
         *(task_id.hex, job_id.hex, attempt, host, container),
     )
@@ -339,13 +345,12 @@ def request_stop(task_id: uuid.UUID, run: int, reason: Reason | str) -> None:
     )
 
 
-def ended(task_id: uuid.UUID, run: int, *, exit_code: int | None, oom_killed: bool) -> None:
+def ended(task_id: uuid.UUID, run: int, *, exit_code: int | None) -> None:
     """The run has ended this way; call it in the transaction that closes the task."""
     _set(
         task_id,
-        f"ended_at = {dialect().now}, exit_code = %s, oom_killed = %s",
+        f"ended_at = {dialect().now}, exit_code = %s",
         exit_code,
-        int(oom_killed),
         where=f"run = {run:d} AND ended_at IS NULL",
     )
 

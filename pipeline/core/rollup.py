@@ -40,7 +40,8 @@ def roll_up(
         end = broken_off(Reason(reason), by_state)
     else:
         end = end_state(by_state, cancelled=is_cancelled, late=is_late)
-        reason = END_REASONS.get(end)
+        reason, told = _why(job_id, end, late=is_late)
+        message = message or (told if total == 1 else "")
     message = message or _sentence(by_state)
     execute(
         f"UPDATE jobs SET state = %s, reason = %s, message = %s, finished_at = {sql.now},"
@@ -50,6 +51,21 @@ def roll_up(
     )
     record(job_id, "job", "running", end, actor=actor, reason=reason, message=message)
     return True
+
+
+def _why(job_id: uuid.UUID, end: JobState, *, late: bool) -> tuple[Reason | str | None, str]:
+    """Return the reason of a job that ended with its tasks, and a message of theirs.
+
+    Where all of them ended badly for one reason, that is the job's, too.
+    """
+    if end is JobState.FAILED or (end is JobState.TIMED_OUT and not late):
+        rows = execute(
+            "SELECT reason, max(message) FROM tasks WHERE job_id = %s GROUP BY reason LIMIT 2",
+            job_id.hex,
+        )
+        if len(rows) == 1 and rows[0][0]:
+            return rows[0]
+    return END_REASONS.get(end), ""
 
 
 def end_state(counts: dict[str, int], *, cancelled: bool = False, late: bool = False) -> JobState:

@@ -169,7 +169,6 @@ class ExecutionRow(Row):
     stop_requested_at = UtcField(null=True)
     ended_at = UtcField(null=True)
     exit_code = peewee.IntegerField(null=True)
-    oom_killed = peewee.SmallIntegerField(null=True)
     removed_at = UtcField(null=True)
 
     class Meta:

@@ -114,7 +114,7 @@ def test_heartbeat_without_progress_keeps_the_last(context: Context):
 
 
 def _of_an_ended_run(job_id: uuid.UUID, claim: Claim) -> None:
-    executions.ended(claim.id, 1, exit_code=0, oom_killed=False)
+    executions.ended(claim.id, 1, exit_code=0)
 
 
 def _of_an_earlier_run(job_id: uuid.UUID, claim: Claim) -> None:
@@ -151,7 +151,7 @@ def test_stop_is_learnt_from_the_answer(context: Context):
 def test_progress_and_heartbeat_outlive_a_run(context: Context):
     job_id, [claim] = detached(context)
     executions.beat([beat(claim.id)])
-    executions.ended(claim.id, 1, exit_code=1, oom_killed=False)
+    executions.ended(claim.id, 1, exit_code=1)
     placed(job_id, claim, host="there")
     told = executions.get(claim.id)
     assert (told.run, told.host, told.ended_at) == (2, "there", None)
@@ -193,7 +193,7 @@ def test_run_that_has_not_ended_is_not_called_removed(context: Context):
 
 def test_slots_are_taken_until_the_container_is_removed(context: Context):
     _, claims = detached(context, tasks=2)
-    executions.ended(claims[0].id, 1, exit_code=0, oom_killed=False)
+    executions.ended(claims[0].id, 1, exit_code=0)
     assert executions.load() == {"here": 2}
     executions.removed(claims[0].id, 1)
     assert executions.load() == {"here": 1}

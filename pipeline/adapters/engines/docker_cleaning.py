@@ -1,5 +1,6 @@
 """Removes containers and what they leave on a Docker host."""
 
+from collections.abc import Collection
 from typing import Any
 
 from pipeline.adapters.engines.docker_body import app_volume, output_volume
@@ -33,8 +34,8 @@ def remove_volumes(client: Any, deployment: str, name: str, *, keep_output: bool
         harmless(client.remove_volume, volume(deployment, name))
 
 
-def remove_leftovers(client: Any, deployment: str) -> int:
-    """Remove the deployment's volumes that no container has; return how many."""
+def remove_leftovers(client: Any, deployment: str, keep: Collection[str] = ()) -> int:
+    """Remove the deployment's volumes that no container has, except of those to keep."""
     filters = {"label": [f"{DEPLOYMENT_LABEL}={deployment}"]}
     # The volumes first: one that is made later is in neither list.
     volumes = client.volumes(filters=filters)["Volumes"] or []
@@ -44,6 +45,7 @@ def remove_leftovers(client: Any, deployment: str) -> int:
         if seen.name.endswith(PREPARING) and seen.age_s > PREPARED_S:
             harmless(client.remove_container, seen.id, v=True, force=True)
     used = {mount.get("Name") for document in containers for mount in document["Mounts"]}
+    used |= {volume(deployment, name) for name in keep for volume in (app_volume, output_volume)}
     return sum(
         harmless(client.remove_volume, volume["Name"])
         for volume in volumes

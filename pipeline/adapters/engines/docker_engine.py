@@ -1,7 +1,7 @@
 """Containers of one deployment on one Docker host. All goes through its API, no file is shared."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from math import ceil
 from pathlib import Path
 from typing import BinaryIO
@@ -157,10 +157,10 @@ class DockerEngine(Engine):
                 client, self._deployment, _checked(name), keep_output=keep_output
             )
 
-    def remove_leftovers(self) -> int:
+    def remove_leftovers(self, *, keep: Collection[str] = ()) -> int:
         """Remove volumes of the deployment whose container is gone; return how many."""
         with self._daemon.asked() as client:
-            return docker_cleaning.remove_leftovers(client, self._deployment)
+            return docker_cleaning.remove_leftovers(client, self._deployment, keep)
 
     def close(self) -> None:
         """No connection to it is held."""

@@ -6,7 +6,7 @@ no harm. Any of them may raise ``EngineUnavailable``.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Literal
@@ -174,8 +174,11 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def remove_leftovers(self) -> int:
-        """Remove volumes of the deployment whose container is gone; return how many."""
+    def remove_leftovers(self, *, keep: Collection[str] = ()) -> int:
+        """Remove volumes of the deployment whose container is gone; return how many.
+
+        ``keep``: names of containers whose volumes stay.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -9,7 +9,7 @@ import platform
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -177,9 +177,14 @@ class ProcessEngine(Engine):
             self._place(name).rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
 
-    def remove_leftovers(self) -> int:
+    def remove_leftovers(self, *, keep: Collection[str] = ()) -> int:
         """Remove folders that were being made or removed when their maker died; return how many."""
-        old = [path for path in self._folders() if _is_passing(path) and _age_s(path) > PASSING_S]
+        kept = {self._kept(name) for name in keep}
+        old = [
+            path
+            for path in self._folders()
+            if _is_passing(path) and path not in kept and _age_s(path) > PASSING_S
+        ]
         for path in old:
             shutil.rmtree(path, ignore_errors=True)
         return len(old)

@@ -22,18 +22,23 @@ def clean_containers(context: Context) -> Cleaned:
     """Collect every run that has ended and remove its container; and those that no row knows."""
     cleaned = Cleaned(containers=monitor(context).strays)
     for execution in executions.alive():
-        collect(execution.task_id, context)
-        cleaned.containers += executions.get(execution.task_id).removed_at is not None
+        if execution.is_current and execution.ended_at is None:
+            continue  # The monitor's
+        cleaned.containers += collect(execution.task_id, context)
     return cleaned
 
 
 def clean_configs(context: Context) -> Cleaned:
-    """Remove the volumes (configurations and outputs) whose container is gone, on every host."""
+    """Remove the volumes (configurations and outputs) whose container is gone, on every host.
+
+    What a task left that runs again is kept.
+    """
     cleaned = Cleaned()
+    waiting = executions.unfinished()
     for host in hosts.known(context.settings):
         engine = engine_of(host, context.settings)
         try:
-            cleaned.volumes += engine.remove_leftovers()
+            cleaned.volumes += engine.remove_leftovers(keep=waiting)
         except EngineUnavailable as error:
             hosts.note_away(host.name, error.message)
     return cleaned

@@ -19,7 +19,6 @@ def close(
     *,
     document: dict[str, object] | None = None,
     exit_code: int | None = None,
-    oom_killed: bool = False,
 ) -> None:
     """Close the task, or hand it back for another run.
 
@@ -37,9 +36,7 @@ def close(
     failpoints.reach(Point.WORKED)
     actor = context.settings.worker_name
     with transaction():
-        executions.ended(
-            execution.task_id, execution.run, exit_code=exit_code, oom_killed=oom_killed
-        )
+        executions.ended(execution.task_id, execution.run, exit_code=exit_code)
         job_ended = transitions.close_tasks(execution.job_id, [outcome], actor=actor)
     failpoints.reach(Point.CLOSED)
     if job_ended:

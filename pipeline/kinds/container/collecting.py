@@ -7,25 +7,27 @@ from typing import Any
 from pipeline import failpoints
 from pipeline.adapters.engines.errors import EngineUnavailable, NoSuchContainer
 from pipeline.adapters.engines.model import Engine, Seen
-from pipeline.core import documents, executions, hosts, jobs, trouble
+from pipeline.core import executions, hosts, jobs, trouble
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
 from pipeline.core.executions import Execution
-from pipeline.errors import DatabaseUnavailable, NotFound, Permanent, StorageUnavailable
+from pipeline.errors import NotFound, Permanent, Transient
 from pipeline.failpoints import Point
 from pipeline.kinds.container.closing import close
 from pipeline.kinds.container.ending import End, end_of
 from pipeline.kinds.container.engines import engine_of
 from pipeline.kinds.container.keeping import keep
 from pipeline.kinds.container.launching import of_run
-from pipeline.kinds.container.spec import ContainerParameters
+from pipeline.kinds.container.spec import task_of
 from pipeline.states import TERMINAL_TASK, Reason, TaskState
 
 log = logging.getLogger(__name__)
 
 
-def collect(task_id: uuid.UUID, context: Context) -> None:
+def collect(task_id: uuid.UUID, context: Context) -> bool:
     """Close the task if its container has ended; remove what is left of an ended run.
+
+    True when that was removed.
 
     May run twice, late, or beside itself. A host or storage that is away leaves all as it is: the
     monitor rings again.
@@ -33,22 +35,24 @@ def collect(task_id: uuid.UUID, context: Context) -> None:
     try:
         execution = executions.get(task_id)
     except NotFound:
-        return
+        return False
     host = hosts.get(execution.host, context.settings)
-    engine = engine_of(host, context.settings)
     try:
+        engine = engine_of(host, context.settings)
         if execution.is_current and execution.ended_at is None:
             _collect(execution, engine, context)
         if tidy(executions.get(task_id), engine):
             dispatch(execution.kind, context)
+            return True
     except EngineUnavailable as error:
         hosts.note_away(host.name, error.message)
-    except (StorageUnavailable, DatabaseUnavailable) as error:
+    except Transient as error:
         trouble.note(error)
         log.warning("A container could not be collected", extra={"error": error.message})
     except NoSuchContainer as error:
         # Removed in the same moment: the next look says what that means.
         log.info("A container is gone", extra={"error": error.message})
+    return False
 
 
 def _collect(execution: Execution, engine: Engine, context: Context) -> None:
@@ -75,7 +79,7 @@ def _close(execution: Execution, seen: Seen | None, engine: Engine, context: Con
     document: dict[str, Any] | None = None
     job = jobs.get(execution.job_id)
     try:
-        task = documents.read(ContainerParameters, job.parameters, "parameters").root
+        task = task_of(job)
     except Permanent as error:
         close(execution, End(TaskState.FAILED, error.reason, error.message), context)
         return
@@ -90,7 +94,6 @@ def _close(execution: Execution, seen: Seen | None, engine: Engine, context: Con
         *(execution, end, context),
         document=document,
         exit_code=seen.exit_code if seen else None,
-        oom_killed=bool(seen and seen.oom_killed),
     )
 
 
@@ -104,7 +107,7 @@ def tidy(execution: Execution, engine: Engine) -> bool:
     if execution.ended_at is None:
         if execution.state not in TERMINAL_TASK:
             return False
-        executions.ended(execution.task_id, execution.run, exit_code=None, oom_killed=False)
+        executions.ended(execution.task_id, execution.run, exit_code=None)
     # A task that runs again may go on with what its collector left.
     engine.remove(execution.container, keep_output=execution.state == TaskState.PENDING)
     failpoints.reach(Point.REMOVED)

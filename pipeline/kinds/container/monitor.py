@@ -14,17 +14,17 @@ from functools import lru_cache
 
 from pipeline.adapters.engines.errors import EngineUnavailable
 from pipeline.adapters.engines.model import Engine, Seen
-from pipeline.core import documents, executions, finishing, hosts, jobs, transitions
+from pipeline.core import executions, finishing, hosts, jobs, transitions, trouble
 from pipeline.core.context import Context
 from pipeline.core.executions import Execution
 from pipeline.core.hosts import Host
-from pipeline.errors import NotFound, Permanent
+from pipeline.errors import NotFound, Permanent, QuaylineError, Transient
 from pipeline.kinds.container.closing import close
 from pipeline.kinds.container.doorbell import ring_end, ring_stop
 from pipeline.kinds.container.ending import End
 from pipeline.kinds.container.engines import engine_of
 from pipeline.kinds.container.launching import RUN_LABEL, TASK_LABEL, of_run
-from pipeline.kinds.container.spec import Common, ContainerParameters
+from pipeline.kinds.container.spec import Common, task_of
 from pipeline.kinds.container.watching import Step, step_of, why_stop
 from pipeline.kinds.container.work import lease_of
 from pipeline.states import Reason, TaskState
@@ -64,25 +64,37 @@ def monitor(context: Context) -> Monitored:
 
 
 def _look(host: Host, context: Context) -> Monitored:
+    """Look at one host; what goes wrong there is in no other's way."""
     told = Monitored()
+    try:
+        _look_at(host, told, context)
+    except QuaylineError as error:
+        # Removed in the same moment, or not to be opened from here; the database may be away.
+        if isinstance(error, Transient):
+            trouble.note(error)
+        log.warning("A host was not looked at", extra={"host": host.name, "error": error.message})
+    return told
+
+
+def _look_at(host: Host, told: Monitored, context: Context) -> None:
     # The rows first: what is launched later is in neither, what is gone later is asked again.
     rows = executions.alive(host.name)
     engine = engine_of(host, context.settings)
     try:
         listed = engine.listed()
-        hosts.note_here(host.name)
     except EngineUnavailable as error:
         hosts.note_away(host.name, error.message)
         told.hosts_away = 1
         told.lost = _without_host(host, rows, context)
-        return told
+        return
+    hosts.note_here(host.name)
     by_name = {seen.name: seen for seen in listed}
     kept = [each for each in rows if _act(each, of_run(by_name.get(each.container), each), told)]
     transitions.renew(kept, lease_s=lease_of(context))
     names = {each.container for each in rows}
     strays = [seen for seen in listed if seen.name not in names]
-    told.strays = sum(_remove_stray(seen, engine) for seen in strays)
-    return told
+    for seen in strays:
+        told.strays += _remove_stray(seen, engine)
 
 
 def _act(execution: Execution, seen: Seen | None, told: Monitored) -> bool:
@@ -105,14 +117,17 @@ def _act(execution: Execution, seen: Seen | None, told: Monitored) -> bool:
     return True
 
 
-@lru_cache(maxsize=4096)
 def _task(job_id: uuid.UUID) -> Common | None:
     """Return what the job's container may do; None when its row cannot be read."""
     try:
-        parameters = jobs.get(job_id).parameters
-        return documents.read(ContainerParameters, parameters, "parameters").root
+        return _read(job_id)
     except (NotFound, Permanent):
         return None
+
+
+@lru_cache(maxsize=4096)
+def _read(job_id: uuid.UUID) -> Common:
+    return task_of(jobs.get(job_id))
 
 
 def _without_host(host: Host, rows: Sequence[Execution], context: Context) -> int:
@@ -147,13 +162,14 @@ def _remove_stray(seen: Seen, engine: Engine) -> bool:
 
 
 def _close_not_started(context: Context) -> int:
-    """Close jobs whose container found no place in time; return how many."""
+    """Close jobs whose container was never started, and not in time; return how many."""
     with session():
         rows = execute(
             "SELECT id, created_at FROM jobs WHERE kind = 'container' AND state = 'running'"
             " AND EXISTS (SELECT 1 FROM tasks WHERE tasks.job_id = jobs.id"
             " AND tasks.state = 'pending')"
-            " AND NOT EXISTS (SELECT 1 FROM executions WHERE executions.job_id = jobs.id)"
+            " AND NOT EXISTS (SELECT 1 FROM executions WHERE executions.job_id = jobs.id"
+            " AND (executions.launched_at IS NOT NULL OR executions.run > 1))"
         )
     return sum(_close_late(as_uuid(row[0]), as_utc(row[1]), context) for row in rows)
 
@@ -162,7 +178,7 @@ def _close_late(job_id: uuid.UUID, created_at: datetime | None, context: Context
     task = _task(job_id)
     if task is None or seconds_since(created_at) <= task.schedule_to_start_s:
         return False
-    sentence = f"No host had a free slot for it within {task.schedule_to_start_s:g} s."
+    sentence = f"No host could start it within {task.schedule_to_start_s:g} s."
     actor = context.settings.worker_name
     state, reason = TaskState.TIMED_OUT, Reason.NOT_STARTED
     if transitions.close_pending(job_id, state, reason, sentence, actor=actor):

@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator
 
 from pipeline import jsontext
 from pipeline.collect.config import ApiConfig, CrawlerConfig, DatabaseConfig, StorageConfig
+from pipeline.core import documents
 from pipeline.errors import Refused
 from pipeline.settings import GIB, MIB, MOST_S, Settings
+from pipeline.store.models import JobRow
 
 Text = Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00\n]+$")]
@@ -26,7 +28,10 @@ ExitCode = Annotated[int, Field(ge=1, le=255)]
 #: What a container is told by us; a submitter may not say it.
 OWN_ENV = frozenset({"TASK_EXECUTION_ID", "CONFIG_PATH", "API_BASE_URL", "HOSTNAME", "OUTPUT_DIR"})
 #: What the program in the container reads of the document.
-CONFIG_KEYS = ("task_name", "task_type", "base_url", "docker_image")
+CONFIG_KEYS = (
+    *("task_name", "task_type", "base_url", "docker_image"),
+    *("crawler_config", "api_config", "database_config", "storage_config"),
+)
 
 
 class Common(BaseModel):
@@ -80,15 +85,12 @@ class Common(BaseModel):
     def document(self) -> dict[str, Any] | None:
         """Return the ``config.json`` of its container; None when it has none."""
         told = self.model_dump(mode="json", exclude_unset=True)
-        return {key: told[key] for key in (*CONFIG_KEYS, *self._sections()) if key in told}
+        return {key: told[key] for key in CONFIG_KEYS if key in told}
 
     def config_text(self) -> bytes | None:
         """Return the content of that file."""
         document = self.document()
         return None if document is None else jsontext.encoded(document)
-
-    def _sections(self) -> tuple[str, ...]:
-        return ()
 
 
 class Collector(Common):
@@ -103,9 +105,6 @@ class Collector(Common):
     def resumes(self) -> bool:
         """A collector keeps its place in its output folder."""
         return True
-
-    def _sections(self) -> tuple[str, ...]:
-        return (f"{self.model_dump()['task_type']}_config", "storage_config")
 
 
 class CrawlerTask(Collector):
@@ -158,6 +157,11 @@ class ContainerParameters(RootModel[Task]):
     """What a submitter may ask of a container job."""
 
     model_config = ConfigDict(frozen=True)
+
+
+def task_of(job: JobRow) -> Common:
+    """Return the job's task; raise ``Permanent`` when its row does not hold one."""
+    return documents.read(ContainerParameters, job.parameters, "parameters").root
 
 
 def image(task: Common, settings: Settings) -> str:

@@ -3,12 +3,12 @@
 import uuid
 
 from pipeline.adapters.engines.errors import EngineUnavailable
-from pipeline.core import documents, executions, hosts, jobs
+from pipeline.core import executions, hosts, jobs
 from pipeline.core.context import Context
 from pipeline.errors import NotFound
 from pipeline.kinds.container.doorbell import ring_end
 from pipeline.kinds.container.engines import engine_of
-from pipeline.kinds.container.spec import ContainerParameters
+from pipeline.kinds.container.spec import task_of
 from pipeline.states import Reason
 
 
@@ -25,8 +25,7 @@ def stop(task_id: uuid.UUID, context: Context, *, kill: bool = False) -> None:
         executions.request_stop(task_id, execution.run, reason)
     host = hosts.get(execution.host, context.settings)
     engine = engine_of(host, context.settings)
-    parameters = jobs.get(execution.job_id).parameters
-    task = documents.read(ContainerParameters, parameters, "parameters").root
+    task = task_of(jobs.get(execution.job_id))
     try:
         if kill:
             engine.kill(execution.container)

@@ -20,7 +20,6 @@ class Step(StrEnum):
     KEEP = "keep"  # it runs: its lease is renewed
     WAIT = "wait"  # somebody else has it
     COLLECT = "collect"  # it has ended, or what is left of it is to go
-    STOP = "stop"
 
 
 def step_of(execution: Execution, seen: Seen | None) -> Step:

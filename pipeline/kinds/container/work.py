@@ -4,13 +4,8 @@ import logging
 from collections.abc import Sequence
 
 from pipeline import broker, failpoints
-from pipeline.adapters.engines.errors import (
-    CannotCreate,
-    CannotStart,
-    EngineUnavailable,
-    ImageMissing,
-)
-from pipeline.core import documents, executions, hosts, transitions
+from pipeline.adapters.engines.errors import EngineUnavailable
+from pipeline.core import executions, hosts, transitions
 from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.runner import Ledger
@@ -22,7 +17,7 @@ from pipeline.kinds.container.doorbell import ring_end
 from pipeline.kinds.container.ending import End
 from pipeline.kinds.container.engines import engine_of
 from pipeline.kinds.container.launching import launch, placed
-from pipeline.kinds.container.spec import Common, ContainerParameters
+from pipeline.kinds.container.spec import Common, task_of
 from pipeline.states import Reason, TaskState
 from pipeline.store.models import JobRow
 
@@ -31,18 +26,12 @@ log = logging.getLogger(__name__)
 #: Longest pause before a task asks for a slot again.
 MOST_PAUSE_S = 60.0
 
-REASONS: dict[type[Permanent], Reason] = {
-    ImageMissing: Reason.IMAGE_MISSING,
-    CannotCreate: Reason.CANNOT_CREATE,
-    CannotStart: Reason.CANNOT_START,
-}
-
 
 def work(
     job: JobRow, claims: Sequence[Claim], ledger: Ledger, beat: Heartbeat, context: Context
 ) -> None:
     """Launch the claimed tasks' containers and leave them to the monitor."""
-    task = documents.read(ContainerParameters, job.parameters, "parameters").root
+    task = task_of(job)
     for claim in claims:
         if beat.stopped():
             return
@@ -70,9 +59,8 @@ def _launch(claim: Claim, task: Common, ledger: Ledger, context: Context) -> Non
         return
     except Permanent as error:
         ledger.leave(claim)
-        reason = REASONS.get(type(error), error.reason)
         now = executions.get(claim.id)
-        close(now, End(TaskState.FAILED, reason, error.message), context)
+        close(now, End(TaskState.FAILED, error.reason, error.message), context)
         engine.remove(execution.container)
         executions.removed(now.task_id, now.run)
         return

@@ -51,7 +51,6 @@ TABLES = (
         stop_requested_at {time},
         ended_at {time},
         exit_code INTEGER,
-        oom_killed SMALLINT,
         removed_at {time},
         CONSTRAINT stop_has_reason CHECK ((stop_requested_at IS NULL) = (stop_reason IS NULL)),
         CONSTRAINT removed_has_ended CHECK (removed_at IS NULL OR ended_at IS NOT NULL)

@@ -252,6 +252,14 @@ def test_container_removed_by_hand_is_gone_and_its_volumes_are_leftovers(
     assert docker_bench.engine.remove_leftovers() == 0
 
 
+def test_volume_that_waits_for_another_run_is_no_leftover(docker_bench: Bench) -> None:
+    name = docker_bench.started(WAIT)
+    docker_bench.engine.remove(name, keep_output=True)
+
+    assert docker_bench.engine.remove_leftovers(keep=[name]) == 0
+    assert docker_bench.engine.remove_leftovers() == 1
+
+
 def test_leftovers_are_not_of_containers_that_are_there(docker_bench: Bench) -> None:
     name = docker_bench.started(WAIT)
     docker_bench.engine.create(docker_bench.spec(WAIT))

@@ -131,6 +131,18 @@ def test_folders_of_dead_makers_are_leftovers(process_bench: Bench, folder: Path
     assert len(process_bench.engine.listed()) == 1
 
 
+def test_output_that_waits_for_another_run_is_no_leftover(
+    process_bench: Bench, folder: Path
+) -> None:
+    name = process_bench.started(WAIT)
+    process_bench.engine.remove(name, keep_output=True)
+    [kept] = folder.iterdir()
+    os.utime(kept, (0, 0))
+
+    assert process_bench.engine.remove_leftovers(keep=[name]) == 0
+    assert process_bench.engine.remove_leftovers() == 1
+
+
 def test_address_process_means_this_machine(tmp_path: Path) -> None:
     engine = open_engine("process://", deployment="test", folder=tmp_path)
 

@@ -198,7 +198,7 @@ def test_completion_is_noted_once(api: Api, running: Launch) -> None:
 @pytest.mark.parametrize("path", [HEARTBEAT, COMPLETION])
 def test_word_after_the_end_changes_nothing(api: Api, running: Launch, path: str) -> None:
     told = running()
-    executions.ended(told.id, 1, exit_code=0, oom_killed=False)
+    executions.ended(told.id, 1, exit_code=0)
     before = words(told)
     body = heartbeat(told) if path == HEARTBEAT else completion(told)
     answer = api.bearer(told.token).post(path, json=body)
