@@ -1,6 +1,6 @@
 """Fixtures of every test: settings in a temporary folder, an open context on each database."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,10 +23,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each file's tests on one process, and begin with those that take longest."""
+    """Keep each file's or class's tests on one process, and begin with those that take longest."""
     items.sort(key=lambda item: item.get_closest_marker("chaos") is None)
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0].replace("/", ".")))
+        group = item.nodeid.partition("[")[0].rpartition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group.replace("/", ".")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Have what a test has printed in a form that can be sent from process to process."""
+    report = yield
+    report.sections = [
+        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
 
 
 @pytest.fixture(scope="session")

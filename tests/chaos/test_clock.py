@@ -39,8 +39,9 @@ def ran(
     """
     scheduler = fleet.scheduler()
     tasks = form.of(60, 80)  # Enough for the scheduler to look twice between two jumps.
-    # As by default: a pause may well be longer than the jump.
-    fleet.settings = fleet.settings.model_copy(update={"backoff_max_s": 600.0})
+    # As by default: a pause may well be longer than the jump. A lease is much shorter than that,
+    # and longer than a busy machine keeps a worker waiting.
+    fleet.settings = fleet.settings.model_copy(update={"backoff_max_s": 600.0, "lease_s": 20.0})
     with running(fleet.worker(processes=2), scheduler):
         job_id = fleet.submit(tasks * (len(jumps(form)) + 1), pause_s=0.2)
         for number, offset_s in enumerate(jumps(form), start=1):

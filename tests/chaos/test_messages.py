@@ -36,7 +36,7 @@ def test_messages_come_in_any_order(fleet: Fleet, rabbit_node: Rabbit, form: For
         for _ in range(form.of(20, 100)):
             fleet.submit(form.of(20, 100), pause_s=0.01)
         found = fleet.settled(within_s=form.of(90, 300))
-    assert shuffled.number >= 100
+    assert shuffled.number >= form.of(60, 300)
     told(found, "messages reordered", messages=shuffled.number)
 
 

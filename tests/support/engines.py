@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import clock
 from pipeline.adapters.engines.docker_daemon import default_url
+from pipeline.adapters.engines.docker_finding import harmless
 from pipeline.adapters.engines.model import DEPLOYMENT_LABEL, Spec
 from tests.support.images import base, collect, guide
 from tests.support.waiting import eventually
@@ -85,13 +86,19 @@ def remove_all(deployment: str) -> None:
     filters = {"label": [f"{DEPLOYMENT_LABEL}={deployment}"]}
     with docker_client() as client:
         for container in client.containers(all=True, filters=filters):
-            client.remove_container(container["Id"], v=True, force=True)
+            harmless(client.remove_container, container["Id"], v=True, force=True)
+        empty = partial(_has_none, client, filters)
+        eventually(empty, within_s=30, what=f"the containers of {deployment} are removed")
         for volume in client.volumes(filters=filters)["Volumes"] or []:
             client.remove_volume(volume["Name"], force=True)
         for network in client.networks(filters=filters):
             name = network["Id"]
             gone = partial(_is_removed, client, name)
             eventually(gone, within_s=30, what=f"the network {name} is removed")
+
+
+def _has_none(client: Any, filters: dict[str, list[str]]) -> bool:
+    return not client.containers(all=True, filters=filters)
 
 
 def _is_removed(client: Any, network: str) -> bool:
