@@ -144,6 +144,11 @@ class Settings(BaseSettings):
     docker_cert_dir: str = Field(
         "", description="Folder of ca.pem, cert.pem and key.pem, or of a folder of them per host."
     )
+    sqlite_folders: str = Field(
+        "",
+        description="Folders of the SQLite files that collectors may open where they run without"
+        " Docker, beside their own output: comma-separated.",
+    )
     collect_image: str = Field("quayline-collect:latest", description="Image of the collectors.")
     container_images: str = Field(
         "data-collection-*",
@@ -225,6 +230,11 @@ class Settings(BaseSettings):
     def allowed_images(self) -> list[str]:
         """The patterns of the images that a container job may name."""
         return [each.strip() for each in self.container_images.split(",") if each.strip()]
+
+    @property
+    def sqlite_folder_list(self) -> list[str]:
+        """The folders that collectors without Docker may open SQLite files in."""
+        return [each.strip() for each in self.sqlite_folders.split(",") if each.strip()]
 
     @property
     def cors_origins(self) -> list[str]:

@@ -23,11 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each file's or class's tests on one process, and begin with those that take longest."""
+    """Begin with what takes longest: else one process still runs it when the others are done."""
     items.sort(key=lambda item: item.get_closest_marker("chaos") is None)
-    for item in items:
-        group = item.nodeid.partition("[")[0].rpartition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group.replace("/", ".")))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -28,6 +28,9 @@ from pipeline.store.database import (
 )
 from pipeline.store.models import as_utc
 
+#: An API that has not said for so long that it listens could not be heard by.
+UNHEARD_S = 15
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -94,6 +97,7 @@ class Execution:
     cancel_requested: bool
     is_late: bool
     now: datetime
+    listening_since: datetime
 
     @property
     def id(self) -> uuid.UUID:
@@ -172,6 +176,20 @@ def beat(beats: Sequence[Beat]) -> list[Answer]:
     live = {(as_uuid(task_id), run): bool(asked) for task_id, run, asked in touched}
     runs = [(each.task_id, each.attempt) for each in beats]
     return [Answer(True, live[run]) if run in live else Answer(False, True) for run in runs]
+
+
+def listening() -> None:
+    """Heartbeats can be received now: they are written, and so is this.
+
+    Whoever has not said so for ``UNHEARD_S`` begins anew: silence before it is nobody's fault.
+    """
+    sql = dialect()
+    with transaction():
+        execute(
+            "UPDATE deployment SET listening_since = CASE WHEN"
+            f" listened_at > {sql.later(f'-{UNHEARD_S}')} THEN listening_since"
+            f" ELSE {sql.now} END, listened_at = {sql.now}"
+        )
 
 
 def complete(
@@ -254,7 +272,11 @@ def load() -> dict[str, int]:
 
 def _select(where: str, *parameters: Any) -> list[Execution]:
     sql = dialect()
-    late = f" COALESCE(j.deadline_at < {sql.now}, {'false' if sql.postgres else '0'}), {sql.now}"
+    late = (
+        f" COALESCE(j.deadline_at < {sql.now}, {'false' if sql.postgres else '0'}), {sql.now},"
+        f" (SELECT CASE WHEN listened_at > {sql.later(f'-{UNHEARD_S}')} THEN listening_since"
+        f" ELSE {sql.now} END FROM deployment)"
+    )
     with session():
         rows = execute(f"SELECT {_COLUMNS}{late}{_FROM}{where}", *parameters)
     return [_execution(row) for row in rows]
@@ -267,7 +289,7 @@ def _execution(row: tuple[Any, ...]) -> Execution:
     for name in ("progress", "result"):
         told[name] = documents.loaded(told[name]) if told[name] else None
     for name, value in told.items():
-        if name.endswith("_at") or name == "now":
+        if name.endswith("_at") or name in ("now", "listening_since"):
             told[name] = as_utc(value)
     told["success"] = None if told["success"] is None else bool(told["success"])
     told["cancel_requested"] = bool(told["cancel_requested"])

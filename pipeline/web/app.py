@@ -1,5 +1,6 @@
 """The application: its routes, put together from one file per resource."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -118,11 +119,14 @@ async def _token(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Fewer threads than connections: none waits for a connection in vain."""
+    """Say that we listen; fewer threads than connections: none waits for a connection in vain."""
     settings = app.state.service.context.settings
     limiter = to_thread.current_default_thread_limiter()
     limiter.total_tokens = max(1, min(limiter.total_tokens, settings.database_pool - 2))
+    listening = asyncio.create_task(app.state.service.beats.listen())
     yield
+    listening.cancel()
+    await asyncio.wait([listening])
 
 
 def _describe(app: FastAPI) -> None:

@@ -5,16 +5,22 @@ a flood costs a commit per group. Each is answered after the commit of its own g
 """
 
 import asyncio
+import logging
 
 import anyio
 from anyio import to_thread
-from peewee import DataError
+from peewee import DataError, PeeweeException
 
 from pipeline.core import executions
-from pipeline.core.executions import Answer, Beat
+from pipeline.core.executions import UNHEARD_S, Answer, Beat
+from pipeline.errors import QuaylineError
 from pipeline.web.figures import Figures
 from pipeline.web.problems import too_busy
 
+log = logging.getLogger(__name__)
+
+#: Between two words that heartbeats are taken.
+LISTENING_S = UNHEARD_S / 3
 #: In one transaction, and waiting for theirs.
 MOST_IN_GROUP = 500
 MOST_WAITING = 20_000
@@ -41,6 +47,15 @@ class Beats:
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_all())
         return await answer
+
+    async def listen(self) -> None:
+        """Say again and again that heartbeats are taken, as long as they can be written."""
+        while True:
+            try:
+                await to_thread.run_sync(executions.listening, limiter=self._limiter)
+            except (QuaylineError, PeeweeException) as error:
+                log.warning("Heartbeats cannot be written", extra={"error": str(error)})
+            await asyncio.sleep(LISTENING_S)
 
     async def _write_all(self) -> None:
         while self._waiting:

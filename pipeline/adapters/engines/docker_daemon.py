@@ -129,7 +129,12 @@ class Daemon:
         if url.startswith("ssh://"):
             self._tunnel = SshTunnel(url, folder=self._certs)
             url = f"unix://{self._tunnel.socket_path}"
-        return _Client(url, version="auto", timeout=self.timeout_s, tls=tls)
+        try:
+            return _Client(url, version="auto", timeout=self.timeout_s, tls=tls)
+        except BaseException:
+            # The tunnel is there, and nobody behind it.
+            self._forget()
+            raise
 
     def _tls(self) -> TLSConfig | bool:
         if not self.url.startswith("tcp://") or self._certs is None:

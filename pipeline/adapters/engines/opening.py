@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -25,17 +26,21 @@ def open_engine(
     certs: Path | None = None,
     may_be_local: bool = False,
     local_image: str = LOCAL_IMAGE,
+    sqlite_folders: Sequence[str] = (),
 ) -> Engine:
     """Return the engine at the address, for one deployment; it is not asked anything yet.
 
     An address is that of a Docker host (``unix://``, ``tcp://``, ``ssh://``; "": ``DOCKER_HOST``,
     or the usual socket), or ``process://``: child processes of this machine, in ``folder``. With
     ``may_be_local`` "" means these, too, where no Docker engine is. ``certs`` has ``ca.pem``,
-    ``cert.pem`` and ``key.pem`` for tcp, or ``ssh_config``.
+    ``cert.pem`` and ``key.pem`` for tcp, or ``ssh_config``. Child processes open SQLite files in
+    ``sqlite_folders`` and in their own output only.
     """
     if url.startswith(PROCESS_URL) or (not url and may_be_local and not _has_docker()):
         log.info("Collectors run as processes of this machine, without Docker")
-        return ProcessEngine(folder, deployment=deployment, image=local_image)
+        return ProcessEngine(
+            folder, deployment=deployment, image=local_image, sqlite_folders=sqlite_folders
+        )
     try:
         from pipeline.adapters.engines.docker_engine import DockerEngine
     except ImportError as error:

@@ -58,11 +58,14 @@ class ProcessEngine(Engine):
         deployment: str,
         image: str,
         command: Sequence[str] = process_spec.COMMAND,
+        sqlite_folders: Sequence[str] = (),
     ) -> None:
         self._folder = folder
         self._deployment = deployment
         self._image = image
         self._command = command
+        self._sqlite_folders = sqlite_folders
+        self._log = process_log.LogReader()
 
     def ping(self) -> EngineInfo:
         """Return what this machine is."""
@@ -103,7 +106,10 @@ class ProcessEngine(Engine):
         with _translated():
             made = self._folder / f"{PASSING}{clock.new_id()}"
             process_spec.prepare(
-                made, place, spec, deployment=self._deployment, command=self._command
+                *(made, place, spec),
+                deployment=self._deployment,
+                command=self._command,
+                sqlite_folders=self._sqlite_folders,
             )
             if spec.resumes:
                 self._put_back(spec.name, made / process_folder.OUTPUT_FOLDER)
@@ -145,7 +151,7 @@ class ProcessEngine(Engine):
         while seen is not None:
             # Whatever was written before the end is in a reading that begins after it.
             is_last = not follow or seen.state != "running"
-            for entry in process_log.read(self._place(name) / process_folder.LOG_FILE, since):
+            for entry in self._log.read(self._place(name) / process_folder.LOG_FILE, since):
                 since = entry.timestamp
                 yield entry
             if is_last:

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,8 @@ from pipeline.adapters.engines.model import LogEntry
 MOST_LINE_BYTES = 16 * 1024
 #: Docker's own word for it; the file before the newest.
 OLDER = ".1"
+#: Cursors whose place in a file is remembered.
+MOST_PLACES = 1000
 
 
 class LogWriter:
@@ -57,16 +60,35 @@ def older(path: Path) -> Path:
     return path.with_name(path.name + OLDER)
 
 
-def read(path: Path, since: str) -> Iterator[LogEntry]:
-    """Yield the whole entries after the cursor, as far as they are written."""
-    with ExitStack() as files:
-        # The newest is opened first: it may become the older one at any moment.
-        sources = [_opened(file, files) for file in (path, older(path))]
-        for source in reversed(sources):
-            for entry in _entries(source) if source else ():
-                if entry.timestamp > since:
-                    since = entry.timestamp
-                    yield entry
+class LogReader:
+    """Reads logs; whoever asks again with the last cursor goes on where it was. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        #: Where the entries after a cursor begin: the latest of many readers.
+        self._places: OrderedDict[tuple[Path, bytes, str], int] = OrderedDict()
+
+    def read(self, path: Path, since: str) -> Iterator[LogEntry]:
+        """Yield the whole entries after the cursor, as far as they are written."""
+        with ExitStack() as files:
+            # The newest is opened first: it may become the older one at any moment.
+            sources = [_opened(file, files) for file in (path, older(path))]
+            for source in filter(None, reversed(sources)):
+                # Its first line, a time, tells a file from those before it.
+                head = source.readline()
+                with self._lock:
+                    source.seek(self._places.get((path, head, since), 0))
+                for entry in _entries(source):
+                    if entry.timestamp > since:
+                        since = entry.timestamp
+                        yield entry
+                self._note((path, head, since), source.tell())
+
+    def _note(self, key: tuple[Path, bytes, str], place: int) -> None:
+        with self._lock:
+            self._places[key] = place
+            while len(self._places) > MOST_PLACES:
+                self._places.popitem(last=False)
 
 
 def _opened(path: Path, files: ExitStack) -> BinaryIO | None:
@@ -77,9 +99,13 @@ def _opened(path: Path, files: ExitStack) -> BinaryIO | None:
 
 
 def _entries(source: BinaryIO) -> Iterator[LogEntry]:
+    """Yield whole entries; the source stands behind the last one afterwards."""
+    start = source.tell()
     while (head := source.readline()).endswith(b"\n"):
         timestamp, stream, size = head.decode().split()
         data = source.read(int(size))
         if source.read(1) != b"\n":
-            return
+            break
+        start = source.tell()
         yield LogEntry(timestamp, stream, data)
+    source.seek(start)

@@ -25,7 +25,13 @@ LOST = "Its end is not known: what watched it was killed."
 
 
 def prepare(
-    folder: Path, place: Path, spec: Spec, *, deployment: str, command: Sequence[str]
+    folder: Path,
+    place: Path,
+    spec: Spec,
+    *,
+    deployment: str,
+    command: Sequence[str],
+    sqlite_folders: Sequence[str],
 ) -> None:
     """The folder holds all that the process needs, once it is moved to its place."""
     folder.mkdir(mode=0o700, parents=True)
@@ -40,7 +46,7 @@ def prepare(
         "image": spec.image,
         "labels": {**spec.labels, DEPLOYMENT_LABEL: deployment},
         "command": list(command),
-        "env": _environment(spec.env, spec.name, place),
+        "env": _environment(spec.env, spec.name, place, sqlite_folders),
         "memory_bytes": spec.memory_bytes,
         "log_bytes": spec.log_bytes,
         "created_at": clock.now().isoformat(),
@@ -48,7 +54,10 @@ def prepare(
     process_folder.write(folder / process_folder.SPEC_FILE, document)
 
 
-def _environment(told: Mapping[str, str], name: str, place: Path) -> dict[str, str]:
+def _environment(
+    told: Mapping[str, str], name: str, place: Path, sqlite_folders: Sequence[str]
+) -> dict[str, str]:
+    output = str(place / process_folder.OUTPUT_FOLDER)
     kept = {each: os.environ[each] for each in _KEPT_VARIABLES if each in os.environ}
     return (
         kept
@@ -56,7 +65,9 @@ def _environment(told: Mapping[str, str], name: str, place: Path) -> dict[str, s
         | {
             "HOSTNAME": name,
             "CONFIG_PATH": str(place / process_folder.CONFIG_FILE),
-            "OUTPUT_DIR": str(place / process_folder.OUTPUT_FOLDER),
+            "OUTPUT_DIR": output,
+            # It is a process of ours, and so are our own files: others are not for submitters.
+            "SQLITE_FOLDERS": os.pathsep.join([output, *sqlite_folders]),
             "TMPDIR": str(place / process_folder.TMP_FOLDER),
             "HOME": str(place / process_folder.TMP_FOLDER),
             "PYTHONPATH": import_path(),

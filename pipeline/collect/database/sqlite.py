@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - names are quoted here, values are parameters
 
+import os
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -16,6 +17,8 @@ from pipeline.collect.database.connection import Connection, DatabaseTrouble, Ro
 from pipeline.collect.errors import ConfigRefused
 
 _PREFIX = "sqlite:///"
+#: Variable that names the folders of the only files that are opened, as PATH does; not set: all.
+FOLDERS = "SQLITE_FOLDERS"
 _MOST_INTEGER = 2**63 - 1
 # The first that is part of a declared type; what is behind it is its kind.
 _DECLARED = (
@@ -55,6 +58,24 @@ _TYPES = {
 }
 
 
+def _check_place(path: Path) -> None:
+    """Refuse a file outside of the folders that this process may open; not set: any."""
+    told = os.environ.get(FOLDERS)
+    if told is None:
+        return
+    folders = [Path(each).resolve() for each in told.split(os.pathsep) if each]
+    if not any(path.resolve().is_relative_to(folder) for folder in folders):
+        raise ConfigRefused(
+            "Without Docker, SQLite files are opened in the folders of QUAYLINE_SQLITE_FOLDERS"
+            f" only, and {path} is in none of them."
+        )
+
+
+def _may(action: int, *_: object) -> int:
+    """Another file is attached by nobody's query."""
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
+
+
 class SQLite(Connection):
     """A source is opened read-only and has to be there; a target is made."""
 
@@ -64,6 +85,7 @@ class SQLite(Connection):
         path = Path(unquote(url.removeprefix(_PREFIX)))
         if not path.name:
             raise ConfigRefused("The SQLite URL has to name a file: sqlite:///folder/file.db.")
+        _check_place(path)
         mode = "ro" if read_only else "rwc"
         with _trouble():
             self._db = sqlite3.connect(
@@ -74,6 +96,7 @@ class SQLite(Connection):
                 check_same_thread=False,
             )
             self._db.execute("PRAGMA foreign_keys = ON")
+            self._db.set_authorizer(_may)
 
     def literal(self, sql: str) -> str:
         return sql

@@ -26,6 +26,8 @@ STOPS = {
 }
 #: Signals that tell of a fault of the program.
 FAULTS = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS"})
+#: Signals that others send. A collector that gets TERM still says how far it came.
+FROM_OUTSIDE = frozenset({"SIGTERM", "SIGKILL"})
 SIGNALLED = 128
 #: Exit codes of whatever runs a command, where that is not to be had.
 MEANINGS = {126: " (a command could not be run)", 127: " (a command was not found)"}
@@ -95,8 +97,9 @@ def _by_exit_code(seen: Seen, code: int, execution: Execution, host: Host) -> En
         return End(TaskState.FAILED, Reason.HOST_LOST, sentence)
     if name in FAULTS:
         return End(TaskState.FAILED, Reason.CRASHED, f"It crashed: {name} (exit code {code}).")
-    if name and not execution.error:
-        sentence = f"It was ended from outside: {name} (exit code {code})."
+    if name in FROM_OUTSIDE or (name and not execution.error):
+        told = f" It said: {execution.error}" if execution.error else ""
+        sentence = f"It was ended from outside: {name} (exit code {code}).{told}"
         return End(TaskState.FAILED, Reason.KILLED, sentence)
     sentence = execution.error or f"It ended with exit code {code}{MEANINGS.get(code, '')}."
     return End(TaskState.FAILED, Reason.EXIT_CODE, sentence)

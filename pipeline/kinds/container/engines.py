@@ -33,6 +33,7 @@ def _open(host: Host, settings: Settings, deployment: str) -> Engine:
             certs=_certs(host, settings),
             may_be_local=settings.embedded,
             local_image=settings.collect_image,
+            sqlite_folders=settings.sqlite_folder_list,
         )
     except Refused as error:
         # This process cannot; that says nothing of the host, and another one may.

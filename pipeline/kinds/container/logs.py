@@ -23,11 +23,20 @@ from pipeline.states import TERMINAL_JOB
 PAUSE_S = 0.5
 
 
-def entries(job_id: uuid.UUID, context: Context, *, since: str = "") -> Iterator[LogEntry]:
-    """Yield what the job's containers have written after the cursor, up to now."""
+def entries(
+    job_id: uuid.UUID, context: Context, *, since: str = "", read: set[str] | None = None
+) -> Iterator[LogEntry]:
+    """Yield what the job's containers have written after the cursor, up to now.
+
+    ``read``: logs of earlier runs that were read to their end; this adds to it.
+    """
+    read = set() if read is None else read
     for execution in executions.of_job(job_id):
         for run in range(1, execution.run):
-            yield from _stored(run_log_name(execution, run), since, context)
+            name = run_log_name(execution, run)
+            if name not in read:
+                yield from _stored(name, since, context)
+                read.add(name)
         yield from _of(execution, since, context)
 
 
@@ -40,9 +49,10 @@ def followed(
 ) -> Iterator[LogEntry]:
     """Yield them as they come, until the job has ended or nobody wants them any more."""
     pause = threading.Event()
+    read: set[str] = set()
     while is_wanted():
         has_ended = jobs.get(job_id).state in TERMINAL_JOB
-        for entry in entries(job_id, context, since=since):
+        for entry in entries(job_id, context, since=since, read=read):
             since = entry.timestamp
             yield entry
         if has_ended:

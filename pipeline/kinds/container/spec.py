@@ -26,7 +26,12 @@ Label = Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z0-9._\-]*$")]
 ExitCode = Annotated[int, Field(ge=1, le=255)]
 
 #: What a container is told by us; a submitter may not say it.
-OWN_ENV = frozenset({"TASK_EXECUTION_ID", "CONFIG_PATH", "API_BASE_URL", "HOSTNAME", "OUTPUT_DIR"})
+OWN_ENV = frozenset(
+    {
+        *("TASK_EXECUTION_ID", "CONFIG_PATH", "API_BASE_URL", "HOSTNAME", "OUTPUT_DIR"),
+        "SQLITE_FOLDERS",
+    }
+)
 #: What the program in the container reads of the document.
 CONFIG_KEYS = (
     *("task_name", "task_type", "base_url", "docker_image"),

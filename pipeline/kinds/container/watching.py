@@ -58,9 +58,11 @@ def why_stop(execution: Execution, task: Common) -> str | None:
 
 
 def silent_s(execution: Execution) -> float:
-    """Return how long this run has said nothing; an earlier run's heartbeats do not count."""
-    heard = execution.heartbeat_at
-    started = execution.launched_at
-    if heard is None or (started is not None and heard < started):
-        heard = started
-    return execution.age_s(heard)
+    """Return how long this run has said nothing that could be heard.
+
+    An earlier run's heartbeats do not count, nor does the time in which no API took any.
+    """
+    if execution.launched_at is None:
+        return 0.0
+    moments = (execution.heartbeat_at, execution.launched_at, execution.listening_since)
+    return min(execution.age_s(moment) for moment in moments if moment is not None)

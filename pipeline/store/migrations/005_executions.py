@@ -11,6 +11,8 @@ TABLES = (
     CREATE TABLE deployment (
         id TEXT PRIMARY KEY,
         secret TEXT NOT NULL,
+        listening_since {time},
+        listened_at {time},
         only_one SMALLINT NOT NULL DEFAULT 1 UNIQUE CHECK (only_one = 1)
     )
     """,

@@ -1,5 +1,6 @@
 """What the processes of this machine alone do."""
 
+import io
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 from pipeline.adapters.engines import open_engine, process_folder
 from pipeline.adapters.engines.errors import ImageMissing
 from pipeline.adapters.engines.process_engine import ProcessEngine
+from pipeline.adapters.engines.process_log import LogReader, LogWriter
 from pipeline.errors import Refused
 from tests.contract.engines.bench import Bench, said
 from tests.support.waiting import eventually
@@ -141,6 +143,51 @@ def test_output_that_waits_for_another_run_is_no_leftover(
 
     assert process_bench.engine.remove_leftovers(keep=[name]) == 0
     assert process_bench.engine.remove_leftovers() == 1
+
+
+def test_follower_with_its_last_cursor_goes_on_where_it_was(tmp_path: Path) -> None:
+    path, reader = tmp_path / "log", LogReader()
+    writer = LogWriter(path, limit_bytes=2000)
+    lines = [b"%03d %s\n" % (number, b"x" * 40) for number in range(100)]
+    heard, since = [], ""
+    for line in lines:
+        writer.pump("stdout", io.BytesIO(line))
+        for entry in reader.read(path, since):
+            heard.append(entry.data)
+            since = entry.timestamp
+        # What was read is never read again: it could not be.
+        with path.open("r+b") as newest:
+            newest.readline()
+            newest.write(b"?" * max(0, path.stat().st_size - newest.tell()))
+    writer.close()
+    assert heard == lines
+
+
+@pytest.mark.parametrize(
+    ("use", "exit_code"),
+    [
+        ("opened(own)", 0),
+        ("opened({foreign!r})", 1),
+        ("opened(os.path.dirname(own) + '/../../quayline.db')", 1),
+        ("os.symlink({foreign!r}, own); opened(own)", 1),
+        ("opened(own).execute('ATTACH ? AS other', [{foreign!r}])", 1),
+    ],
+)
+def test_only_sqlite_files_of_its_own_are_opened(
+    process_bench: Bench, tmp_path: Path, use: str, exit_code: int
+) -> None:
+    foreign = tmp_path / "quayline.db"
+    foreign.touch()
+    code = (
+        "from pipeline.collect.database.sqlite import SQLite\n"
+        "own = os.environ['OUTPUT_DIR'] + '/own.db'\n"
+        "opened = lambda path: SQLite('sqlite:///' + path, 5, read_only=False)\n"
+    )
+    name = process_bench.started(code + use.format(foreign=str(foreign)))
+    assert process_bench.ended(name).exit_code == exit_code
+    if exit_code:
+        told = said(process_bench.engine.logs(name))
+        assert b"QUAYLINE_SQLITE_FOLDERS" in told or b"not authorized" in told
 
 
 def test_address_process_means_this_machine(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def execution(**told: Any) -> Execution:
     running |= {"attempt": 1, "task_attempt": 1, "run": 1, "state": "running", "message": ""}
     running |= {"host": "here", "container": f"task-{TASK_ID}", "strikes": 0, "now": NOW}
     running |= {"cancel_requested": False, "is_late": False, "placed_at": ago(61)}
+    running |= {"listening_since": ago(10_000)}
     return replace(Execution(**running), **{"launched_at": ago(60), **told})
 
 

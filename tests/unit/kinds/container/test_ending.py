@@ -49,6 +49,13 @@ def test_exit_code_has_a_state_and_a_reason(seen, state, reason):
     assert bool(told.message) == (reason is not None or bool(seen.get("oom_killed")))
 
 
+def test_collector_that_is_ended_from_outside_runs_again_whatever_it_said():
+    execution = kit.execution(success=False, error="stopped: 3 of 9")
+    told = end(kit.seen(exit_code=143), execution=execution, max_attempts=3)
+    assert (told.state, told.reason) == (TaskState.PENDING, Reason.KILLED)
+    assert "stopped: 3 of 9" in told.message
+
+
 def test_removed_from_outside():
     assert end(None).reason is Reason.REMOVED
 

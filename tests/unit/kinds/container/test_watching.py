@@ -1,5 +1,7 @@
 """What follows from what a host says of a container."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.kinds.container.ending import COMPLETED
@@ -63,3 +65,9 @@ def test_stop(execution, task, why):
 def test_heartbeats_of_an_earlier_run_do_not_count():
     assert silent_s(kit.execution(heartbeat_at=kit.ago(500))) == 60
     assert silent_s(kit.execution(heartbeat_at=kit.ago(20))) == 20
+
+
+def test_time_in_which_nobody_listened_is_no_silence():
+    run = kit.execution(heartbeat_at=kit.ago(500), launched_at=kit.ago(900))
+    assert silent_s(run) == 500
+    assert silent_s(replace(run, listening_since=kit.ago(5))) == 5
