@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from pipeline.core.kinds import register
 from pipeline.settings import Settings
 from pipeline.store import database
 from tests.support import trivial
+from tests.support.recount import LINES
 from tests.support.services import own_database
 
 register(trivial.KIND)
@@ -35,6 +37,26 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
     ]
     return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send the lines of figures to the process that prints them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["recounts"] = LINES
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the lines of a process that has ended."""
+    LINES.extend(getattr(node, "workeroutput", {}).get("recounts", ()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the lines of figures."""
+    if LINES:
+        terminalreporter.section("recounts")
+        for line in LINES:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.support.recount import Recount
+from tests.support.recount import LINES, Recount
 
 T = TypeVar("T")
 
@@ -38,20 +38,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.timeout(LONG_LIMIT_S), append=False)
 
 
-#: The lines of figures of this run, shown together at its end.
-LINES: list[str] = []
-
-
 def told(found: Recount, what: str, **more: object) -> None:
     """Keep the line of figures for the end of the run; the rows must be sound."""
     line = found.line(what, **more)
     LINES.append(line)
     assert found.sound, line
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the lines of figures."""
-    if LINES:
-        terminalreporter.section("recounts")
-        for line in LINES:
-            terminalreporter.line(line)

@@ -18,10 +18,10 @@ from pipeline.cli.following import AWAY_S
 from pipeline.errors import StorageUnavailable
 from pipeline.producer import Job
 from pipeline.settings import Settings
-from tests.chaos.conftest import LINES, Form, told
+from tests.chaos.conftest import Form, told
 from tests.support.disk import MIB, Disk, small_disk
 from tests.support.faults import Fleet
-from tests.support.recount import Wanted
+from tests.support.recount import LINES, Wanted
 from tests.support.waiting import eventually
 from tests.support.workers import ROOT, environment, running
 

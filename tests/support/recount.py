@@ -8,6 +8,9 @@ from typing import Any
 
 import psycopg
 
+#: The lines of figures of this run, shown together at its end.
+LINES: list[str] = []
+
 ENDED = ("succeeded", "failed", "timed_out", "cancelled")
 
 
