@@ -146,8 +146,8 @@ class Settings(BaseSettings):
     )
     sqlite_folders: str = Field(
         "",
-        description="Folders of the SQLite files that collectors may open where they run without"
-        " Docker, beside their own output: comma-separated.",
+        description="Folders of SQLite files that collectors without Docker may open:"
+        " comma-separated.",
     )
     collect_image: str = Field("quayline-collect:latest", description="Image of the collectors.")
     container_images: str = Field(
