@@ -85,6 +85,15 @@ class Settings(BaseSettings):
         le=MOST,
         description="Embedded: batches worked on at the same time (default: one per core).",
     )
+    max_messages_per_child: int = Field(
+        0, ge=0, description="A worker process is replaced after so many messages; 0: never."
+    )
+    max_memory_per_child_bytes: int = Field(
+        0,
+        ge=0,
+        le=MOST_BYTES,
+        description="A worker process larger than that is replaced after its messages; 0: never.",
+    )
     lease_s: float = Field(
         60.0, ge=1, le=MOST_S, description="A lease not renewed for so long is lost."
     )

@@ -1,13 +1,18 @@
 """Commands that serve: ``run`` (all in one process), ``worker`` (supervised), ``sweep`` (once)."""
 
 import logging
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline.cli.faults import note
+from pipeline.cli.roles import ROLES, RoleName
 from pipeline.errors import Refused
+
+#: Dramatiq's own variable; where it is set already it wins over the role's.
+PREFETCH = "dramatiq_queue_prefetch"
 
 
 def run(
@@ -64,22 +69,50 @@ def run(
 
 def worker(
     context: typer.Context,
+    role: Annotated[
+        RoleName, typer.Option("--role", "-r", help="Which queues it takes, and how.")
+    ] = RoleName.ALL,
     processes: Annotated[
         int | None,
         typer.Option(
-            "--processes", "-p", metavar="N", help="Worker processes (default: one per core)."
+            *("--processes", "-p"),
+            metavar="N",
+            help="Worker processes (default: one per core; containers and light: one).",
         ),
     ] = None,
     threads: Annotated[
-        int, typer.Option("--threads", "-t", metavar="N", help="Threads per process.", min=1)
-    ] = 4,
+        int | None,
+        typer.Option(
+            *("--threads", "-t"),
+            metavar="N",
+            help="Threads per process (default: 4; containers 16, light 8).",
+            min=1,
+        ),
+    ] = None,
     grace: Annotated[
         float,
         typer.Option("--grace", metavar="SECONDS", help="How long SIGTERM waits for batches."),
     ] = 100.0,
+    max_tasks_per_child: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Replace a process after N messages (QUAYLINE_MAX_MESSAGES_PER_CHILD).",
+            min=0,
+        ),
+    ] = None,
+    max_memory_per_child: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES",
+            help="Replace a process that is larger (QUAYLINE_MAX_MEMORY_PER_CHILD_BYTES).",
+            min=0,
+        ),
+    ] = None,
 ) -> None:
     """Run `dramatiq actors` on RabbitMQ, again whenever it ends unasked.
 
+    A process that is killed is replaced alone; one over its measure finishes its messages first.
     Further arguments go to dramatiq. SIGTERM lets running batches end; a second one does not.
     """
     from pipeline import logs
@@ -93,9 +126,22 @@ def worker(
             "A worker needs QUAYLINE_BROKER_URL (amqp://…); without a broker use `quayline run`."
         )
     logs.configure(settings.log_level, settings.log_format)
-    tell = logging.getLogger("pipeline.worker").warning
-    count = threads_of(processes if processes is not None else 0) or 1
-    supervisor = Supervisor(command(count, threads, context.args), grace_s=grace, tell=tell)
+    chosen = ROLES[role]
+    wished = {
+        PREFETCH: os.environ.get(PREFETCH, chosen.prefetch),
+        "QUAYLINE_MAX_MESSAGES_PER_CHILD": max_tasks_per_child,
+        "QUAYLINE_MAX_MEMORY_PER_CHILD_BYTES": max_memory_per_child,
+    }
+    supervisor = Supervisor(
+        command(
+            threads_of(processes) or chosen.processes(),
+            threads or chosen.threads,
+            [*chosen.arguments(), *context.args],
+        ),
+        grace_s=grace,
+        tell=logging.getLogger("pipeline.worker").warning,
+        more_env={name: str(value) for name, value in wished.items() if value is not None},
+    )
     raise typer.Exit(supervisor.run())
 
 

@@ -1,9 +1,10 @@
 """Keeps `dramatiq` running, and leaves no worker process behind.
 
-Dramatiq's master stops everything and exits when one of its worker processes is killed, and a
-killed master leaves its workers consuming. So the master runs in a process group of its own; when
-it has ended, whatever is left of the group is killed, and unless an end was asked for it is started
-again. When the supervisor itself is killed the kernel sends the master SIGTERM.
+A killed worker process is replaced by its keeper (``pipeline/cli/keeper.py``). A killed keeper
+makes dramatiq's master stop everything and exit, and a killed master leaves its workers consuming.
+So the master runs in a process group of its own; when it has ended, whatever is left of the group
+is killed, and unless an end was asked for it is started again. When the supervisor itself is killed
+the kernel sends the master SIGTERM.
 """
 
 import contextlib
@@ -13,16 +14,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
 from pipeline.cli.exits import SIGNAL, UNABLE
+from pipeline.cli.pauses import FIRST_S, Pauses
 
 PR_SET_PDEATHSIG = 1
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
-#: A run of this length was a good one: the next pause is the first again.
-GOOD_RUN_S = 60.0
 #: Exit codes of dramatiq that another start would only repeat: RET_IMPORT, and argparse's.
 HOPELESS = frozenset({2})
 #: For so long dramatiq's master waits for all of its processes to boot before it looks after any
@@ -50,12 +49,14 @@ class Supervisor:
         *,
         grace_s: float,
         tell: Callable[[str], None],
-        first_pause_s: float = FIRST_PAUSE_S,
+        first_pause_s: float = FIRST_S,
+        more_env: Mapping[str, str] | None = None,
     ) -> None:
         self._argv = list(argv)
+        self._env = {**os.environ, **(more_env or {})}
         self._grace_s = grace_s
         self._tell = tell
-        self._first_pause_s = first_pause_s
+        self._pauses = Pauses(first_pause_s)
         self._asked: list[int] = []
         self._master: subprocess.Popen[bytes] | None = None
 
@@ -71,7 +72,6 @@ class Supervisor:
                 signal.signal(signum, handler)
 
     def _keep_running(self) -> int:
-        pause_s = self._first_pause_s
         while True:
             began = time.monotonic()
             code = self._run_once()
@@ -80,19 +80,20 @@ class Supervisor:
             if code in HOPELESS:
                 self._tell("dramatiq could not start; its message above says why.")
                 return UNABLE
-            if time.monotonic() - began >= GOOD_RUN_S:
-                pause_s = self._first_pause_s
+            pause_s = self._pauses.after(time.monotonic() - began)
             self._tell(f"dramatiq ended ({_ending(code)}); it starts again in {pause_s:g} s.")
             self._sleep(pause_s)
             if self._asked:
                 return 0
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     def _run_once(self) -> int:
         """Run the master once; nothing of its group is left afterwards."""
         # One thread only, so a function between fork and exec is safe here.
         self._master = subprocess.Popen(
-            self._argv, preexec_fn=_dying_with(os.getpid()), start_new_session=True
+            self._argv,
+            env=self._env,
+            preexec_fn=_dying_with(os.getpid()),
+            start_new_session=True,
         )
         if self._asked:
             self._master.terminate()
