@@ -4,13 +4,13 @@
 # Docker engine answers, too, where that can be had.
 #
 # For each of the two, the first of these that works: the address given in that variable; what
-# answers on 127.0.0.1; an installed Debian server that is stopped; Docker (deploy/compose.yml);
+# answers on 127.0.0.1; an installed Debian server that is stopped; Docker (deploy/compose.servers.yaml);
 # as root on Debian, its packages. Else the missing thing is named, and how to give it.
 # Nothing that runs already is changed, except: the tests get a role and a database of their own
 # in PostgreSQL, and a virtual host in RabbitMQ. As root on Debian, what single tests need is
 # installed: libfaketime (clocks that jump), MariaDB (the database collector), docker.io (containers; an
-# installed engine that is stopped is started), mmdebstrap (their images), and in a container an ssh
-# server (Docker over ssh).
+# installed engine that is stopped is started), mmdebstrap (their images), docker-compose (the whole
+# stack), systemd (its units are verified), and in a container an ssh server (Docker over ssh).
 set -eu
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 
@@ -55,11 +55,14 @@ wait_for() {
     done
 }
 
+# A project of its own: a stack of this machine's user keeps its servers and their data.
 compose() {
+    set -- -p quayline-test -f "$here/compose.yaml" -f "$here/compose.servers.yaml" "$@"
+    export POSTGRES_PASSWORD=quayline RABBITMQ_PASSWORD=quayline GRAFANA_PASSWORD=unused
     if docker compose version >/dev/null 2>&1; then
-        docker compose -p quayline -f "$here/compose.yml" "$@"
+        docker compose "$@"
     else
-        docker-compose -p quayline -f "$here/compose.yml" "$@"
+        docker-compose "$@"
     fi
 }
 
@@ -73,7 +76,7 @@ docker_answers() {
 
 start_in_docker() {
     docker_answers || return 1
-    say "starting $1 in Docker (deploy/compose.yml)"
+    say "starting $1 in Docker (deploy/compose.servers.yaml)"
     # No --wait: docker-compose 1.29 of Debian 12 has none; we ask the server itself.
     compose up -d "$1" >>"$log" 2>&1 || {
         say "docker compose could not start $1; see $log" >&2
@@ -332,6 +335,8 @@ find_docker() {
     say "a Docker engine answers"
     have mmdebstrap || install_from_debian mmdebstrap ||
         say "no mmdebstrap: the images of the container tests cannot be made."
+    have docker-compose || docker compose version >/dev/null 2>&1 || install_from_debian docker-compose ||
+        say "no docker-compose: the test of the whole stack will fail."
     # Only where no init system would keep it listening.
     if have sshd || [ -x /usr/sbin/sshd ]; then return; fi
     if [ ! -d /run/systemd/system ] && install_from_debian openssh-server; then return; fi
@@ -349,6 +354,14 @@ find_faketime() {
     install_from_debian libfaketime || say "no libfaketime: the tests of clocks that jump will fail."
 }
 
+# --- Units --------------------------------------------------------------------------------------
+
+# Only its program is used, to verify the units.
+find_systemd() {
+    have systemd-analyze || install_from_debian systemd ||
+        say "no systemd-analyze: the test of the systemd units will fail."
+}
+
 # --- What was found -----------------------------------------------------------------------------
 
 quoted() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"; }
@@ -362,6 +375,7 @@ find_rabbitmq && say "$answer at $(shown "$broker_url")" || missing=1
 find_faketime
 find_maria
 find_docker
+find_systemd
 {
     printf 'export QUAYLINE_TEST_DATABASE_URL=%s\n' "$(quoted "$database_url")"
     printf 'export QUAYLINE_TEST_BROKER_URL=%s\n' "$(quoted "$broker_url")"

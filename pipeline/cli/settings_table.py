@@ -23,12 +23,36 @@ class Told:
 
 def settings(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_sample: Annotated[
+        bool, typer.Option("--sample", help="A file of variables with the defaults, to fill in.")
+    ] = False,
 ) -> None:
     """Show every QUAYLINE_* setting, its value here and its meaning.
 
     Passwords are masked.
     """
+    if as_sample:
+        typer.echo(sample(), nl=False)
+        return
     print_settings(as_json=as_json)
+
+
+def sample() -> str:
+    """Return deploy/environment.sample: each setting, commented out, with its default.
+
+    One whose default follows the machine (a folder, its name, its cores) is shown empty, which
+    means the default, too.
+    """
+    from pipeline.settings import Settings
+
+    lines = [
+        "# Every setting of Quayline with its default: take a copy and uncomment what you change.",
+        "# `quayline settings --sample` writes this file.",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default_factory is not None else field.default
+        lines += ["", f"# {field.description}", f"#QUAYLINE_{name.upper()}={default}"]
+    return "\n".join(lines) + "\n"
 
 
 def print_settings(*, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from pipeline import clock
 from pipeline.adapters.engines.docker_daemon import default_url
 from pipeline.adapters.engines.docker_finding import harmless
 from pipeline.adapters.engines.model import DEPLOYMENT_LABEL, Spec
-from tests.support.images import base, collect, guide
+from tests.support.images import base, collect, deployed, guide, python, servers
 from tests.support.waiting import eventually
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "images"
@@ -47,6 +47,26 @@ def guide_image() -> str:
         _have(client, base.name(), base.build)
         _have(client, guide.name(), guide.build)
     return guide.name()
+
+
+@cache
+def deployed_image(image: str) -> str:
+    """Return the name of an image of ``deploy/``: worker, scheduler, api or collect."""
+    name = deployed.name(image)
+    with _building() as client:
+        _have(client, python.name(), python.build)
+        _have(client, name, partial(deployed.build, image=image))
+    return name
+
+
+@cache
+def server_image(server: str) -> str:
+    """Return the name of an image that stands for that of ``postgres`` or ``rabbitmq``."""
+    name = servers.name(server)
+    with _building() as client:
+        _have(client, servers.base_name(), servers.build_base)
+        _have(client, name, partial(servers.build, server=server))
+    return name
 
 
 def docker_socket() -> str:

@@ -1,21 +1,15 @@
 """The collectors' image: the base, the wheels of the extra ``collect``, this project's code."""
 
-import configparser
-import platform
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.images import base, recipes
+from tests.support.images import base, recipes, wheels
+from tests.support.images.wheels import INSTALL_TIMEOUT_S, PLATFORMS, ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 #: What the collectors import besides their extra.
 SHARED = ("orjson", "psycopg", "pydantic", "tenacity")
-#: Newest C library first; the base has 2.36.
-PLATFORMS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
-INSTALL_TIMEOUT_S = 600
 _DEPENDENCIES = """\
 FROM {base}
 COPY wheels /opt/quayline
@@ -47,11 +41,10 @@ def build_dependencies(client: Any, folder: Path) -> None:
     """The image without our code is on the host."""
     context = folder / "collect-wheels"
     shutil.rmtree(context, ignore_errors=True)
-    wheels = context / "wheels"
-    wheels.mkdir(parents=True)
-    subprocess.run(
-        _pip(wheels), check=True, timeout=INSTALL_TIMEOUT_S, capture_output=True, cwd=ROOT
-    )
+    target = context / "wheels"
+    target.mkdir(parents=True)
+    command = wheels.pip("install", _requirements(), "--target", str(target))
+    subprocess.run(command, check=True, timeout=INSTALL_TIMEOUT_S, capture_output=True, cwd=ROOT)
     recipe = _DEPENDENCIES.format(base=base.name())
     recipes.build(client, context, recipe, dependencies_name())
     shutil.rmtree(context)
@@ -79,26 +72,6 @@ def _sources() -> list[Path]:
 
 
 def _requirements() -> list[str]:
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / "setup.cfg", encoding="utf-8")
-    shared = [
-        line
-        for line in _lines(setup["options"]["install_requires"])
-        if line.partition("[")[0].partition(">")[0].strip() in SHARED
-    ]
-    return shared + _lines(setup["options.extras_require"]["collect"])
-
-
-def _lines(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line and not line.startswith("#")]
-
-
-def _pip(target: Path) -> list[str]:
-    machine = platform.machine()
-    platforms = [f"--platform={each}_{machine}" for each in PLATFORMS]
-    return [
-        *(sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target)),
-        *("--only-binary=:all:", "--implementation=cp", f"--python-version={base.PYTHON_VERSION}"),
-        *platforms,
-        *_requirements(),
-    ]
+    always = wheels.requirements()
+    named = [line for line in always if line.partition("[")[0].partition(">")[0].strip() in SHARED]
+    return named + wheels.requirements("collect")[len(always) :]

@@ -1,0 +1,55 @@
+"""Wheels of what this project depends on, for the Python of the images, whatever runs the tests."""
+
+import configparser
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tests.support.images import base, recipes
+
+ROOT = Path(__file__).resolve().parents[3]
+#: Newest C library first; the base has 2.36.
+PLATFORMS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
+#: What builds our own wheel.
+BUILDERS = ("setuptools>=77", "wheel")
+INSTALL_TIMEOUT_S = 600
+
+
+def pip(verb: str, requirements: Iterable[str], *options: str) -> list[str]:
+    """Return pip's command for the Python of the images."""
+    platforms = [f"--platform={each}_{platform.machine()}" for each in PLATFORMS]
+    return [
+        *(sys.executable, "-m", "pip", verb, "--quiet", *options),
+        *("--only-binary=:all:", "--implementation=cp", f"--python-version={base.PYTHON_VERSION}"),
+        *platforms,
+        *requirements,
+    ]
+
+
+def requirements(*extras: str) -> list[str]:
+    """Return what the project needs, with these extras."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    told = [setup["options"]["install_requires"]]
+    told += [setup["options.extras_require"][each] for each in extras]
+    lines = [line for text in told for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def gathered(folder: Path, extras: Sequence[str]) -> Path:
+    """Return a folder of wheels with which the project is installed without an index."""
+    wanted = [*BUILDERS, *requirements(*extras)]
+    found = folder / f"wheels-{recipes.digest(*wanted, *PLATFORMS)}"
+    if not found.exists():
+        part = found.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        command = pip("download", wanted, "--dest", str(part))
+        subprocess.run(
+            command, check=True, timeout=INSTALL_TIMEOUT_S, capture_output=True, cwd=ROOT
+        )
+        part.rename(found)
+    return found
