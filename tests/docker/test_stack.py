@@ -60,7 +60,10 @@ def test_archive_is_linted_as_here_and_its_report_fetched(stack: Stack, tmp_path
     with httpx.Client(base_url=stack.api_url, timeout=30) as http:
         assert http.get("/api/v1/jobs").status_code == 401
         http.headers["Authorization"] = f"Bearer {token}"
-        files: dict[str, Any] = {"request": (None, json.dumps(request)), "file": ("shop.zip", shop())}
+        files: dict[str, Any] = {
+            "request": (None, json.dumps(request)),
+            "file": ("shop.zip", shop()),
+        }
         job = http.post("/api/v1/jobs", files=files).raise_for_status().json()
         path = f"/api/v1/jobs/{job['id']}"
 
