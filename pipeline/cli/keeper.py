@@ -7,15 +7,13 @@ A worker process that cannot work (exit codes above 0) ends its keeper, and so t
 """
 
 import logging
-import multiprocessing
 import os
 import signal
 import sys
 import time
 from contextlib import suppress
-from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from dramatiq import cli
 
@@ -68,7 +66,7 @@ class Keeper:
 
     def __init__(self, told: tuple[Any, ...]) -> None:
         self._told = told
-        self._child: BaseProcess | None = None
+        self._child: int | None = None
         self._is_asked = False
 
     def run(self) -> int:
@@ -91,13 +89,16 @@ class Keeper:
         signal.pthread_sigmask(signal.SIG_BLOCK, cli.HANDLED_SIGNALS)
         if self._is_asked:
             return 0
-        self._child = child = multiprocessing.Process(target=work, args=self._told)
-        child.start()
+        # Not by multiprocessing: to whom asks it for the parent, that is still dramatiq's master.
+        # There is one thread here.
+        child = os.fork()
+        if child == 0:
+            _end_with(self._told)
+        self._child = child
         signal.pthread_sigmask(signal.SIG_UNBLOCK, cli.HANDLED_SIGNALS)
-        child.join()
+        _, status = os.waitpid(child, 0)
         self._child = None
-        assert child.exitcode is not None
-        return child.exitcode
+        return os.waitstatus_to_exitcode(status)
 
     def _wait(self, code: int, pause_s: float) -> None:
         log.warning(
@@ -110,6 +111,23 @@ class Keeper:
 
     def _pass_on(self, signum: int, _frame: FrameType | None) -> None:
         self._is_asked = True
-        if self._child is not None and self._child.pid is not None:
+        if self._child is not None:
             with suppress(ProcessLookupError):
-                os.kill(self._child.pid, signum)
+                os.kill(self._child, signum)
+
+
+def _end_with(told: tuple[Any, ...]) -> NoReturn:
+    """Work, and end this process as multiprocessing ends its own: without the keeper's rest."""
+    code = 1
+    try:
+        work(*told)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        log.exception("A worker process ended")
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)

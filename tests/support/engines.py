@@ -14,7 +14,7 @@ from pipeline import clock
 from pipeline.adapters.engines.docker_daemon import default_url
 from pipeline.adapters.engines.docker_finding import harmless
 from pipeline.adapters.engines.model import DEPLOYMENT_LABEL, Spec
-from tests.support.images import base, collect, deployed, guide, python, servers
+from tests.support.images import base, deployed, guide, python, servers
 from tests.support.waiting import eventually
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "images"
@@ -30,14 +30,9 @@ def base_image() -> str:
     return base.name()
 
 
-@cache
 def collect_image() -> str:
-    """Return the name of an image with the collectors as they are in this tree."""
-    with _building() as client:
-        _have(client, base.name(), base.build)
-        _have(client, collect.dependencies_name(), collect.build_dependencies)
-        _have(client, collect.name(), collect.build)
-    return collect.name()
+    """Return the name of the collectors' image, with the code as it is in this tree."""
+    return deployed_image("collect")
 
 
 @cache

@@ -5,7 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.images import base, recipes
@@ -15,18 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PLATFORMS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
 #: What builds our own wheel.
 BUILDERS = ("setuptools>=77", "wheel")
-INSTALL_TIMEOUT_S = 600
-
-
-def pip(verb: str, requirements: Iterable[str], *options: str) -> list[str]:
-    """Return pip's command for the Python of the images."""
-    platforms = [f"--platform={each}_{platform.machine()}" for each in PLATFORMS]
-    return [
-        *(sys.executable, "-m", "pip", verb, "--quiet", *options),
-        *("--only-binary=:all:", "--implementation=cp", f"--python-version={base.PYTHON_VERSION}"),
-        *platforms,
-        *requirements,
-    ]
+DOWNLOAD_TIMEOUT_S = 600
 
 
 def requirements(*extras: str) -> list[str]:
@@ -47,9 +36,18 @@ def gathered(folder: Path, extras: Sequence[str]) -> Path:
         part = found.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        command = pip("download", wanted, "--dest", str(part))
         subprocess.run(
-            command, check=True, timeout=INSTALL_TIMEOUT_S, capture_output=True, cwd=ROOT
+            _download(wanted, part), check=True, timeout=DOWNLOAD_TIMEOUT_S, capture_output=True
         )
         part.rename(found)
     return found
+
+
+def _download(wanted: Sequence[str], folder: Path) -> list[str]:
+    platforms = [f"--platform={each}_{platform.machine()}" for each in PLATFORMS]
+    return [
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder)),
+        *("--only-binary=:all:", "--implementation=cp", f"--python-version={base.PYTHON_VERSION}"),
+        *platforms,
+        *wanted,
+    ]

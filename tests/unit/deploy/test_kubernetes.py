@@ -124,7 +124,7 @@ class ScaledObject(Closed):
 
 
 def test_workers_are_scaled_by_the_age_of_their_own_queues_and_by_nothing_else() -> None:
-    scaled = {}
+    scaled: dict[str, set[str]] = {}
     for name, each in of_kind("ScaledObject").items():
         assert each["apiVersion"] == "keda.sh/v1alpha1"
         told = ScaledObject.model_validate(each["spec"])
@@ -138,7 +138,7 @@ def test_workers_are_scaled_by_the_age_of_their_own_queues_and_by_nothing_else()
         scaled[name] = set(found[1].split("|"))
         assert "replicas" not in of_kind("Deployment")[name]["spec"], name
         # The behavior is the autoscaler's own, which the schemas know.
-        autoscaler = {
+        autoscaler: Manifest = {
             "apiVersion": "autoscaling/v2",
             "kind": "HorizontalPodAutoscaler",
             "metadata": {"name": name},
