@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pipeline import addresses
+from pipeline import addresses, retention
 from pipeline.errors import Refused
 
 MIB = 1024 * 1024
@@ -208,6 +208,19 @@ class Settings(BaseSettings):
         description="Origins that browsers may call the API from: comma-separated, or * for all.",
     )
 
+    retention_days: str = Field(
+        "90",
+        description="Days that ended jobs are kept: a number, or a JSON object by kind (and"
+        " results, dead_letters; * for all others); 0 keeps for ever.",
+    )
+    backup_dir: Path | None = Field(
+        None, description="Folder that the actor `backup_data` writes to; empty: it does nothing."
+    )
+    admin_token: SecretStr = Field(
+        SecretStr(""),
+        description="First token of an administrator, which `initialize_users` makes known.",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level that is logged."
     )
@@ -234,6 +247,22 @@ class Settings(BaseSettings):
         if not value.isprintable():
             raise ValueError("It holds characters that cannot be shown.")
         return value
+
+    @field_validator("retention_days")
+    @classmethod
+    def _days(cls, value: str) -> str:
+        retention.read(value)
+        return value
+
+    @field_validator("backup_dir")
+    @classmethod
+    def _folder(cls, value: Path | None) -> Path | None:
+        return None if value is None else addresses.folder(value)
+
+    def retention_s(self, name: str) -> float | None:
+        """Return for how long what has that name (a kind, results, dead_letters) is kept once it
+        has ended; None: for ever."""
+        return retention.read(self.retention_days).seconds(name)
 
     @property
     def allowed_images(self) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.adapters.engines import open_engine
 from pipeline.cli.settings_table import masked
-from pipeline.core import finishing
+from pipeline.core import finishing, health
 from pipeline.core.context import open_storage
 from pipeline.core.kinds import get_kind
 from pipeline.errors import QuaylineError
@@ -23,6 +23,8 @@ from pipeline.store import database, schema
 MOST_SKEW = timedelta(seconds=5)
 LOW_DISK_BYTES, NO_DISK_BYTES = 1024 * MIB, 64 * MIB
 KINDS = ("sql_lint",)
+#: Three times the pause between two looks.
+OLD_HEALTH_S = 900.0
 
 
 class Mark(StrEnum):
@@ -52,6 +54,7 @@ def checks(settings: Settings) -> Iterator[Check]:
         ("engine", _engine),
         ("containers", _containers),
         ("disk", _disk),
+        ("health", _health),
     ):
         yield from _guarded(name, look, settings)
 
@@ -275,6 +278,27 @@ def _disk(settings: Settings) -> Iterator[Check]:
         )
         mend = "" if mark is Mark.GOOD else " Make room, or move QUAYLINE_STATE_DIR."
         yield Check(f"disk ({name})", mark, f"{free / 1024 / MIB:.1f} GiB free at {there}.{mend}")
+
+
+def _health(settings: Settings) -> Iterator[Check]:
+    """What a worker found when it looked last; it may reach what this machine does not."""
+    file = settings.database.removeprefix("sqlite:///")
+    if file != settings.database and not Path(file).expanduser().exists():
+        return
+    try:
+        database.open_database(settings.database, pool=2, timeout_s=settings.database_timeout_s)
+        rows = [] if schema.pending() else health.latest()
+    except QuaylineError:
+        return  # It is told already.
+    finally:
+        database.close_database()
+    for row in rows:
+        mark = Mark(row.state)
+        told = f"{row.message} ".lstrip() + f"Looked at {row.age_s:.0f} s ago."
+        if row.age_s > OLD_HEALTH_S:
+            mark = max(mark, Mark.POOR, key=list(Mark).index)
+            told += " Do a scheduler and workers run?"
+        yield Check(f"health of {row.name}", mark, told)
 
 
 def _amount(number: int, noun: str) -> str:

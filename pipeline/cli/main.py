@@ -9,11 +9,13 @@ import typer
 
 from pipeline.cli import containers, faults, jobs, linting, repair, service
 from pipeline.cli.api import api
+from pipeline.cli.backup import backup, restore
 from pipeline.cli.doctor import doctor
 from pipeline.cli.hosts import hosts
 from pipeline.cli.panels import PanelCommand
 from pipeline.cli.settings_table import settings
 from pipeline.cli.tokens import tokens
+from pipeline.cli.upkeep import upkeep
 
 app = typer.Typer(
     name="quayline",
@@ -44,6 +46,9 @@ for panel, name, command in (
     (SERVICE, "sweep", service.sweep),
     (SERVICE, "doctor", doctor),
     (SERVICE, "fsck", repair.fsck),
+    (SERVICE, "upkeep", upkeep),
+    (SERVICE, "backup", backup),
+    (SERVICE, "restore", restore),
     (SERVICE, "settings", settings),
 ):
     app.command(name, cls=PanelCommand, rich_help_panel=panel)(command)

@@ -20,6 +20,8 @@ from pipeline.store.models import as_utc
 #: What a token begins with, so that people and secret scanners know it.
 PREFIX = "qlt_"
 MOST_NAME = 200
+#: As long as those that ``create`` makes are at least.
+LEAST_SECRET = len(PREFIX) + 32
 #: Ten years.
 MOST_LIFE_S = 3660 * 86_400.0
 
@@ -66,6 +68,37 @@ def create(
             *(() if expires_s is None else (expires_s,)),
         )
     return _token(row), secret
+
+
+def adopt(secret: str, owner: str, *, dry_run: bool = False) -> int:
+    """The administrator's token, which somebody else made, is known; 1 if it was not before.
+
+    One that was revoked stays revoked. Raises ``Refused`` for one that could be guessed.
+    """
+    if not secret.startswith(PREFIX) or len(secret) < LEAST_SECRET or not secret.isascii():
+        raise Refused(f"A token is {PREFIX} and at least {LEAST_SECRET - len(PREFIX)} characters.")
+    if dry_run:
+        with session():
+            return int(not execute("SELECT 1 FROM api_tokens WHERE digest = %s", _digest(secret)))
+    with transaction():
+        rows = execute(
+            "INSERT INTO api_tokens (id, name, owner, role, digest, created_at)"
+            f" VALUES (%s, 'first', %s, %s, %s, {dialect().now})"
+            " ON CONFLICT (digest) DO NOTHING RETURNING id",
+            *(new_id().hex, owner, str(Role.ADMIN), _digest(secret)),
+        )
+    return len(rows)
+
+
+def administrators() -> int:
+    """Return how many tokens of administrators are taken."""
+    with session():
+        [(number,)] = execute(
+            "SELECT count(*) FROM api_tokens WHERE role = %s AND revoked_at IS NULL"
+            f" AND (expires_at IS NULL OR expires_at > {dialect().now})",
+            str(Role.ADMIN),
+        )
+    return int(number)
 
 
 def find(secret: str) -> ApiToken | None:

@@ -25,9 +25,6 @@ STEP = 100
 #: After so many steps the rest of a flood waits for the next time.
 MOST_STEPS = 200
 
-#: Actors of the machine itself; the kinds name their own.
-OWN_ACTORS = frozenset({finishing.ACTOR, "sweep"})
-
 
 def take_in() -> int:
     """Move what lies in the dead-letter queues into rows; return how many were new.
@@ -49,7 +46,7 @@ def _take_in(queue: str) -> int:
 
 def queues() -> set[str]:
     """Return the names of all queues that this version sends to."""
-    named = {finishing.QUEUE}
+    named = {finishing.QUEUE, *(actor.queue_name for actor in doorbells.declared().values())}
     for kind in all_kinds():
         named.update((kind.plan_queue, kind.work_queue))
     return named
@@ -145,8 +142,8 @@ def _reason(told: dramatiq.Message[Any] | None, queue: str, actors: Actors) -> s
     wrong = messages.defect(told, queue, actors)
     if told is None or wrong is not None:
         return wrong or Defect.UNDECODABLE
-    known = OWN_ACTORS.union(*((kind.plan_actor, kind.work_actor) for kind in all_kinds()))
-    return "failed" if told.actor_name in known else "unknown_actor"
+    known = {name for kind in all_kinds() for name in (kind.plan_actor, kind.work_actor)}
+    return "failed" if told.actor_name in known.union(actors) else "unknown_actor"
 
 
 def _shown(name: str) -> str:

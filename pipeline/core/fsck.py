@@ -12,17 +12,12 @@ there. Where its file system has no nameless files, what is left bears our name 
 fsck of the same machine, user and TMPDIR.
 """
 
-import time
 from dataclasses import dataclass, field
 
 from pipeline.core import job_check, storage_check
 from pipeline.core.context import Context
+from pipeline.core.storage_check import GRACE_S
 from pipeline.core.sweep import sweep
-from pipeline.store import spool
-
-#: Stored files younger than this may belong to a row that is about to be committed, in seconds. A
-#: plan, the longest that writes blobs before rows, is ended after 20 minutes (``actors/``).
-GRACE_S = 3600.0
 
 
 @dataclass(slots=True)
@@ -75,7 +70,7 @@ def fsck(context: Context, *, repair: bool = False, grace_s: float = GRACE_S) ->
         _check_job(job_id, found, repair=repair)
     found.homeless_rows = job_check.homeless_rows(remove=repair)
     found.repaired += found.homeless_rows if repair else 0
-    _check_files(found, context, repair=repair, before=time.time() - grace_s)
+    _check_files(found, context, repair=repair, grace_s=grace_s)
     return found
 
 
@@ -110,16 +105,11 @@ def _check_job(job_id: str, found: Findings, *, repair: bool) -> None:
         found.repaired += job_check.mend(told)
 
 
-def _check_files(found: Findings, context: Context, *, repair: bool, before: float) -> None:
-    for file in storage_check.check(context.blobs, found.missing_blobs, before=before):
-        if repair and not context.blobs.remove_old(file.name, before=before):
-            continue
-        found.repaired += repair
-        if storage_check.is_spooled(file.name):
-            found.spooled_files += 1
-        else:
-            found.orphan_blobs += 1
-            found.orphan_bytes += file.size_bytes
-    for path in spool.abandoned(spool.temporary_folder(), before=before):
-        found.temporary_files += 1
-        found.repaired += repair and spool.remove_free(path, before=before)
+def _check_files(found: Findings, context: Context, *, repair: bool, grace_s: float) -> None:
+    rubbish = storage_check.clean(
+        context.blobs, remove=repair, grace_s=grace_s, missing=found.missing_blobs
+    )
+    found.orphan_blobs, found.orphan_bytes = rubbish.orphan_files, rubbish.orphan_bytes
+    found.spooled_files = rubbish.spooled_files
+    found.temporary_files = rubbish.temporary_files
+    found.repaired += rubbish.removed

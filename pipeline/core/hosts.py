@@ -55,6 +55,11 @@ def known(settings: Settings) -> list[Host]:
     return found
 
 
+def listed() -> list[Host]:
+    """Return the hosts that anybody has told of, by name."""
+    return _rows()
+
+
 def get(name: str, settings: Settings) -> Host:
     """Return the host of that name; ``NotFound`` when there is none."""
     for host in known(settings):

@@ -49,7 +49,9 @@ class Submission:
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def submit(submission: Submission, *, heard: bool = True) -> uuid.UUID:
+def submit(
+    submission: Submission, *, heard: bool = True, again: uuid.UUID | None = None
+) -> uuid.UUID:
     """Write the job's row, then ring; return the job's id.
 
     Nobody is rung where nobody hears it (``heard``: an embedded client that does no work, whose
@@ -58,6 +60,8 @@ def submit(submission: Submission, *, heard: bool = True) -> uuid.UUID:
     The same owner and idempotency key return the job that exists; with another request under that
     key ``Conflict`` is raised. A broker that is away costs nothing: the sweep rings later. A
     connection that breaks in the commit is no answer: the row is looked for on another.
+
+    ``again``: the job whose blobs it takes over, which has to be there until it is.
     """
     kind = get_kind(submission.kind)
     if not 0 <= submission.priority <= 9:
@@ -67,7 +71,7 @@ def submit(submission: Submission, *, heard: bool = True) -> uuid.UUID:
     try:
         with session():
             is_sent = True
-            existing = _insert(job_id, kind.name, submission, heard=heard)
+            existing = _insert(job_id, kind.name, submission, heard=heard, again=again)
     except DatabaseUnavailable:
         if not is_sent or not _is_there(job_id):
             raise
@@ -85,12 +89,19 @@ def _is_there(job_id: uuid.UUID) -> bool:
 
 
 def _insert(
-    job_id: uuid.UUID, kind: str, submission: Submission, *, heard: bool
+    job_id: uuid.UUID,
+    kind: str,
+    submission: Submission,
+    *,
+    heard: bool,
+    again: uuid.UUID | None,
 ) -> uuid.UUID | None:
     """Write the row; return the id of the job that was submitted under the same key before."""
     sql = dialect()
     deadline = sql.later("%s") if submission.deadline_s is not None else "%s"
     with transaction():
+        if again is not None:
+            _keep_there(again)
         rows = execute(
             "INSERT INTO jobs (id, kind, state, stage, priority, owner, labels, idempotency_key,"
             " request_digest, parameters, source, not_before, created_at, hinted_at, deadline_at)"
@@ -111,6 +122,13 @@ def _insert(
         actor = submission.owner or "submitter"
         record(job_id, "job", None, JobState.PENDING, actor=actor)
     return None
+
+
+def _keep_there(job_id: uuid.UUID) -> None:
+    """Nobody removes the job until the transaction ends; ``NotFound`` when it is gone."""
+    locked = " FOR KEY SHARE" if dialect().postgres else ""
+    if not execute(f"SELECT 1 FROM jobs WHERE id = %s{locked}", job_id.hex):
+        raise NotFound(f"There is no job {job_id}.")
 
 
 def _existing(submission: Submission) -> uuid.UUID:
@@ -211,6 +229,7 @@ def retry(job_id: uuid.UUID, *, actor: str, heard: bool = True) -> uuid.UUID:
             labels={**labels, "retry_of": str(job.id), "retried_by": actor},
         ),
         heard=heard,
+        again=job.id,
     )
 
 

@@ -83,13 +83,12 @@ class Kind:
 
     def ticks(self, context: Any) -> list[Tick]:
         """Return the kind's part of the timetable: what its package's ``ticks`` says, if any."""
-        try:
-            found: list[Tick] = self._handler("ticks")(context)
-        except ModuleNotFoundError as error:
-            if error.name != f"{self.package}.ticks":
-                raise
-            return []
+        found: list[Tick] = self._told("ticks", context)
         return found
+
+    def chores(self) -> list[Any]:
+        """Return the kind's part of the upkeep: what its package's ``chores`` says, if any."""
+        return self._told("chores")
 
     def admit(self, parameters: BaseModel, settings: Settings) -> None:
         """Raise ``Refused`` where this deployment does not allow the parameters."""
@@ -102,6 +101,14 @@ class Kind:
         release = getattr(sys.modules.get(f"{self.package}.work"), "release", None)
         if release is not None:
             release()
+
+    def _told(self, step: str, *told: Any) -> list[Any]:
+        try:
+            return list(self._handler(step)(*told))
+        except ModuleNotFoundError as error:
+            if error.name != f"{self.package}.{step}":
+                raise
+            return []
 
     def _handler(self, step: str) -> Callable[..., Any]:
         handler: Callable[..., Any] = getattr(

@@ -6,6 +6,7 @@ Safe to run anywhere, any number of times, at the same time: every step is a com
 import logging
 import uuid
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from pipeline import broker, failpoints
 from pipeline.core import finishing, jobs, jumps, retries, transitions
@@ -52,6 +53,28 @@ def sweep(context: Context) -> Swept:
     if any(asdict(swept).values()):
         log.info("Swept", extra=asdict(swept))
     return swept
+
+
+def due(context: Context) -> Swept:
+    """Count what a sweep would set going now; nothing changes.
+
+    What follows from its first steps is not among it: batches that it sends of what it took back.
+    """
+    now, again_s = dialect().now, context.settings.hint_again_s
+    leases = f"{IN_FLIGHT} AND state = 'running' AND lease_until < {now}"
+    lost = [_gone(get_kind(name), again_s) for name in _open_kinds()]
+    return Swept(
+        lost_tasks=_count("tasks", leases),
+        lost_hints=sum(_count("tasks", *gone) for gone in lost if gone is not None),
+        planned_again=_count("jobs", _plan_is_due(), -again_s),
+        stopped=_count("jobs", _stop_is_due()),
+        finishes_sent=_count("jobs", _finish_is_due(), -again_s),
+    )
+
+
+def _count(table: str, where: str, *parameters: Any) -> int:
+    with session():
+        return int(execute(f"SELECT count(*) FROM {table} WHERE {where}", *parameters)[0][0])
 
 
 def _open_kinds() -> list[str]:
@@ -110,11 +133,7 @@ def _ring_due(context: Context) -> int:
     with transaction():
         rows = execute(
             f"UPDATE jobs SET hinted_at = {sql.now} WHERE id IN (SELECT id FROM jobs"
-            " WHERE state IN ('pending', 'running') AND planned_at IS NULL"
-            f" AND cancel_requested_at IS NULL AND not_before <= {sql.now}"
-            f" AND (lease_until IS NULL OR lease_until < {sql.now})"
-            f" AND (hinted_at IS NULL OR hinted_at < {sql.later('%s')}) LIMIT {STEP})"
-            " RETURNING id, kind, attempt",
+            f" WHERE {_plan_is_due()} LIMIT {STEP}) RETURNING id, kind, attempt",
             -context.settings.hint_again_s,
         )
     rung = 0
@@ -125,6 +144,21 @@ def _ring_due(context: Context) -> int:
         elif _is_known(kind):
             rung += jobs.ring(kind, as_uuid(job_id))
     return rung
+
+
+def _plan_is_due() -> str:
+    return (
+        "state IN ('pending', 'running') AND planned_at IS NULL AND cancel_requested_at IS NULL"
+        f" AND {_nobody_is_at_it()}"
+    )
+
+
+def _nobody_is_at_it() -> str:
+    now = dialect().now
+    return (
+        f"not_before <= {now} AND (lease_until IS NULL OR lease_until < {now})"
+        f" AND (hinted_at IS NULL OR hinted_at < {dialect().later('%s')})"
+    )
 
 
 def _end(job_id: uuid.UUID, reason: Reason, message: str) -> None:
@@ -139,6 +173,22 @@ def _forget_lost_hints(context: Context) -> int:
 
 
 def _forget_of_kind(kind: Kind, context: Context) -> int:
+    gone = _gone(kind, context.settings.hint_again_s)
+    if gone is None:
+        return 0
+    where, *parameters = gone
+    with transaction():
+        return len(
+            execute(
+                "UPDATE tasks SET hinted_at = NULL, batch = NULL"
+                f" WHERE {dialect().locked('tasks', where)} RETURNING id",
+                *parameters,
+            )
+        )
+
+
+def _gone(kind: Kind, again_s: float) -> tuple[Any, ...] | None:
+    """Return the condition, and its parameters, of tasks whose hint cannot be in the queue."""
     sql = dialect()
     # In the words of the index of what is in flight; all of the table would be read without them.
     in_flight = (
@@ -155,26 +205,17 @@ def _forget_of_kind(kind: Kind, context: Context) -> int:
     # No connection is held while the broker is asked.
     served_until = newest if broker.waiting(kind.work_queue) else now
     if served_until is None:
-        return 0
-    gone = f"{in_flight} AND state = 'pending' AND hinted_at < {sql.moved('%s', '%s')}"
-    with transaction():
-        return len(
-            execute(
-                "UPDATE tasks SET hinted_at = NULL, batch = NULL"
-                f" WHERE {sql.locked('tasks', gone)} RETURNING id",
-                *(kind.name, served_until, -context.settings.hint_again_s),
-            )
-        )
+        return None
+    where = f"{in_flight} AND state = 'pending' AND hinted_at < {sql.moved('%s', '%s')}"
+    return where, kind.name, served_until, -again_s
 
 
 def _stop_due(context: Context) -> int:
     """Jobs past their deadline, and cancels that were interrupted, are carried out."""
-    sql = dialect()
     with session():
         rows = execute(
             "SELECT id, cancel_requested_at IS NOT NULL FROM jobs"
-            " WHERE state IN ('pending', 'running')"
-            f" AND (cancel_requested_at IS NOT NULL OR deadline_at < {sql.now}) LIMIT {STEP}"
+            f" WHERE {_stop_is_due()} LIMIT {STEP}"
         )
     for job_id, is_cancelled in rows:
         reason = Reason.CANCELLED if is_cancelled else Reason.DEADLINE
@@ -182,16 +223,19 @@ def _stop_due(context: Context) -> int:
     return len(rows)
 
 
+def _stop_is_due() -> str:
+    return (
+        "state IN ('pending', 'running')"
+        f" AND (cancel_requested_at IS NOT NULL OR deadline_at < {dialect().now})"
+    )
+
+
 def _finish_due(context: Context) -> int:
     """Ended jobs whose reports nobody writes get their finish message again, within reason."""
-    sql = dialect()
     with transaction():
         rows = execute(
-            f"UPDATE jobs SET hinted_at = {sql.now} WHERE id IN (SELECT id FROM jobs"
-            " WHERE finished_at IS NOT NULL AND finalized_at IS NULL"
-            f" AND not_before <= {sql.now} AND (lease_until IS NULL OR lease_until < {sql.now})"
-            f" AND (hinted_at IS NULL OR hinted_at < {sql.later('%s')}) LIMIT {STEP})"
-            " RETURNING id, attempt",
+            f"UPDATE jobs SET hinted_at = {dialect().now} WHERE id IN (SELECT id FROM jobs"
+            f" WHERE {_finish_is_due()} LIMIT {STEP}) RETURNING id, attempt",
             -context.settings.hint_again_s,
         )
     for job_id, attempt in rows:
@@ -201,3 +245,7 @@ def _finish_due(context: Context) -> int:
         else:
             finishing.announce(as_uuid(job_id))
     return len(rows)
+
+
+def _finish_is_due() -> str:
+    return f"finished_at IS NOT NULL AND finalized_at IS NULL AND {_nobody_is_at_it()}"

@@ -7,7 +7,7 @@ put in one request (object stores). Writing the same content twice is one blob.
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -90,6 +90,25 @@ class BlobStore:
         with _storage_errors():
             return bool(self._fs.exists(self._path(digest)))
 
+    def size(self, digest: str) -> int | None:
+        """Return the size of the blob in bytes; None when it is not stored."""
+        with _storage_errors(), suppress(FileNotFoundError):
+            self._fs.invalidate_cache()
+            return int(self._fs.info(self._path(digest))["size"])
+        return None
+
+    def renew(self, digest: str) -> bool:
+        """Make the blob young, so that no cleanup takes it from who is about to refer to it; False
+        when it is not there."""
+        with _storage_errors():
+            if self._local:
+                return spool.renew(Path(self._path(digest)))
+        # An object store knows no other way to it than to put it again.
+        with suppress(NotFound), closing(self.open(digest)) as stream:
+            self.put(stream)
+            return True
+        return False
+
     @contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
         """Yield a stream; afterwards its content stands under ``name``, whole or not at all."""
@@ -113,12 +132,17 @@ class BlobStore:
         with _storage_errors():
             return bool(self._fs.exists(f"{self._root}/{name}"))
 
-    def listing(self) -> Iterator["StoredFile"]:
-        """Yield every stored file, spooled ones included; names are relative to the storage."""
+    def listing(self, folder: str = "") -> Iterator["StoredFile"]:
+        """Yield every stored file, or those below the folder, spooled ones included; names are
+        relative to the storage."""
         with _storage_errors():
-            if not self._fs.exists(self._root):
+            if self._local:
+                yield from _files(Path(self._root), folder)
                 return
-            for path, told in self._fs.find(self._root, detail=True).items():
+            place = f"{self._root}/{folder}".rstrip("/")
+            if not self._fs.exists(place):
+                return
+            for path, told in self._fs.find(place, detail=True).items():
                 name = path.removeprefix(self._root).lstrip("/")
                 yield StoredFile(name, int(told["size"]), _written_at(told))
 
@@ -169,6 +193,22 @@ class BlobStore:
         folder = Path(self._root, "spool")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def _files(root: Path, folder: str = "") -> Iterator[StoredFile]:
+    """Yield the files below the root; no more than one folder's names are held."""
+    try:
+        entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        name = f"{folder}/{entry.name}" if folder else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(root, name)
+            continue
+        with suppress(FileNotFoundError):
+            told = entry.stat()
+            yield StoredFile(name, told.st_size, told.st_mtime)
 
 
 def _written_at(told: dict[str, Any]) -> float:

@@ -260,6 +260,13 @@ def execute(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
     return list(cursor.fetchall()) if cursor.description else []
 
 
+def changed(sql: str, *parameters: Any) -> int:
+    """Run one statement that changes rows, as ``execute`` does; return how many it changed."""
+    if not dialect().postgres:
+        sql = sql.replace("%s", "?").replace("%%", "%")
+    return int(proxy.obj.execute_sql(sql, parameters).rowcount)
+
+
 def stream(sql: str, parameters: Sequence[Any], *, chunk: int = 500) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a keyset query: ``sql`` ends in ``> %s … LIMIT %s`` on its first column.
 

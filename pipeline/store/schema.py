@@ -1,5 +1,6 @@
 """Brings the open database to the schema of this version."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import peewee
@@ -9,14 +10,23 @@ from pipeline.store import database
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def pending() -> list[str]:
-    """Return the names of the migrations that the open database has not seen, oldest first."""
-    known = sorted(path.stem for path in MIGRATIONS.glob("[0-9]*.py"))
+def known() -> list[str]:
+    """Return the names of the migrations of this version, oldest first."""
+    return sorted(path.stem for path in MIGRATIONS.glob("[0-9]*.py"))
+
+
+def done() -> list[str]:
+    """Return the names of the migrations that the open database has seen, oldest first."""
     with database.session():
         if not database.proxy.obj.table_exists("migratehistory"):
-            return known
-        done = {name for (name,) in database.execute("SELECT name FROM migratehistory")}
-    return [name for name in known if name not in done]
+            return []
+        return sorted(name for (name,) in database.execute("SELECT name FROM migratehistory"))
+
+
+def pending() -> list[str]:
+    """Return the names of the migrations that the open database has not seen, oldest first."""
+    seen = set(done())
+    return [name for name in known() if name not in seen]
 
 
 def migrate() -> list[str]:
@@ -29,6 +39,17 @@ def migrate() -> list[str]:
         database.lock("migrate")
         router = Router(database.proxy.obj, migrate_dir=MIGRATIONS)
         return list(router.run())
+
+
+def roll_back(names: Collection[str]) -> None:
+    """Undo these migrations, the newest first; what only they have is lost."""
+    from peewee_migrate import Router
+
+    with database.transaction():
+        database.lock("migrate")
+        router = Router(database.proxy.obj, migrate_dir=MIGRATIONS)
+        for name in sorted(names, reverse=True):
+            router.run_one(name, router.migrator, fake=False, downgrade=True, force=True)
 
 
 def version() -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Literal
 
 import anyio
@@ -12,9 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
 from pipeline import broker
-from pipeline.core import finishing
+from pipeline.core import finishing, health
 from pipeline.errors import QuaylineError
-from pipeline.store.database import execute, session
 from pipeline.web.problems import responses
 from pipeline.web.service import Service, Serving
 
@@ -39,11 +39,21 @@ class Part(BaseModel):
     detail: str = Field(description="Empty, or what is wrong with it.")
 
 
+class Noted(BaseModel):
+    """How a thing was when a worker looked last; it has no say in whether this process serves."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    message: str
+    checked_at: datetime
+
+
 class Readiness(BaseModel):
     """Whether all that is needed works."""
 
     status: Literal["ok", "unavailable"]
     parts: dict[str, Part]
+    noted: list[Noted] = Field(description="What a worker found when it looked last.")
 
 
 class Readying:
@@ -54,6 +64,7 @@ class Readying:
         self._lock = asyncio.Lock()
         self._looked_at = -KNOWN_S
         self._found: dict[str, Part] = {}
+        self.noted: list[Noted] = []
         # Beside the threads of the requests, which may all be waiting for what is away.
         self._limiter = anyio.CapacityLimiter(8)
 
@@ -62,7 +73,7 @@ class Readying:
         async with self._lock:
             if time.monotonic() - self._looked_at >= KNOWN_S:
                 looks = {
-                    "database": _database,
+                    "database": self._database,
                     "storage": self._service.context.blobs.check,
                     "broker": self._broker,
                 }
@@ -81,14 +92,20 @@ class Readying:
             return Part(ok=False, detail=f"No answer within {LIMIT_S:g} s.")
         return Part(ok=True, detail="")
 
+    def _database(self) -> None:
+        self.noted = [
+            Noted(
+                name=told.name,
+                state=told.state.value,
+                message=told.message,
+                checked_at=told.checked_at,
+            )
+            for told in health.latest()
+        ]
+
     def _broker(self) -> None:
         if not self._service.context.settings.embedded and broker.waiting(finishing.QUEUE) is None:
             raise QuaylineError("The broker does not answer; jobs are kept and start later.")
-
-
-def _database() -> None:
-    with session():
-        execute("SELECT 1")
 
 
 async def _readying(request: Request) -> Readying:
@@ -116,7 +133,8 @@ async def readyz(
     parts = await readying.parts()
     works = all(part.ok for part in parts.values())
     response.status_code = 200 if works else 503
-    return Readiness(status="ok" if works else "unavailable", parts=parts)
+    status: Literal["ok", "unavailable"] = "ok" if works else "unavailable"
+    return Readiness(status=status, parts=parts, noted=readying.noted)
 
 
 @router.get(

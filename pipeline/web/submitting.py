@@ -129,7 +129,7 @@ class Submitting:
         content = self._attachments.get("baseline")
         if content is not None:
             Baseline.from_bytes(content)
-        elif not self._service.context.blobs.exists(self._checked.baseline):
+        elif not self._service.context.blobs.renew(self._checked.baseline):
             raise Refused("parameters.baseline: No such blob is stored; send the file itself.")
 
     def _check_takes_file(self) -> None:

@@ -34,20 +34,22 @@ def remove_volumes(client: Any, deployment: str, name: str, *, keep_output: bool
         harmless(client.remove_volume, volume(deployment, name))
 
 
-def remove_leftovers(client: Any, deployment: str, keep: Collection[str] = ()) -> int:
-    """Remove the deployment's volumes that no container has, except of those to keep."""
+def remove_leftovers(
+    client: Any, deployment: str, keep: Collection[str] = (), *, dry_run: bool = False
+) -> int:
+    """Remove, or count, the deployment's volumes that no container has, except of those to keep."""
     filters = {"label": [f"{DEPLOYMENT_LABEL}={deployment}"]}
     # The volumes first: one that is made later is in neither list.
     volumes = client.volumes(filters=filters)["Volumes"] or []
     containers = client.containers(all=True, filters=filters)
     for document in containers:
         seen = listed(document)
-        if seen.name.endswith(PREPARING) and seen.age_s > PREPARED_S:
+        if seen.name.endswith(PREPARING) and seen.age_s > PREPARED_S and not dry_run:
             harmless(client.remove_container, seen.id, v=True, force=True)
     used = {mount.get("Name") for document in containers for mount in document["Mounts"]}
     used |= {volume(deployment, name) for name in keep for volume in (app_volume, output_volume)}
     return sum(
-        harmless(client.remove_volume, volume["Name"])
+        dry_run or harmless(client.remove_volume, volume["Name"])
         for volume in volumes
         if volume["Name"] not in used
     )

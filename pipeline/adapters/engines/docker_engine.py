@@ -157,10 +157,10 @@ class DockerEngine(Engine):
                 client, self._deployment, _checked(name), keep_output=keep_output
             )
 
-    def remove_leftovers(self, *, keep: Collection[str] = ()) -> int:
+    def remove_leftovers(self, *, keep: Collection[str] = (), dry_run: bool = False) -> int:
         """Remove volumes of the deployment whose container is gone; return how many."""
         with self._daemon.asked() as client:
-            return docker_cleaning.remove_leftovers(client, self._deployment, keep)
+            return docker_cleaning.remove_leftovers(client, self._deployment, keep, dry_run=dry_run)
 
     def close(self) -> None:
         """No connection to it is held."""

@@ -174,10 +174,10 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def remove_leftovers(self, *, keep: Collection[str] = ()) -> int:
+    def remove_leftovers(self, *, keep: Collection[str] = (), dry_run: bool = False) -> int:
         """Remove volumes of the deployment whose container is gone; return how many.
 
-        ``keep``: names of containers whose volumes stay.
+        ``keep``: names of containers whose volumes stay. With ``dry_run`` all do.
         """
 
     @abstractmethod

@@ -183,7 +183,7 @@ class ProcessEngine(Engine):
             self._place(name).rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
 
-    def remove_leftovers(self, *, keep: Collection[str] = ()) -> int:
+    def remove_leftovers(self, *, keep: Collection[str] = (), dry_run: bool = False) -> int:
         """Remove folders that were being made or removed when their maker died; return how many."""
         kept = {self._kept(name) for name in keep}
         old = [
@@ -191,7 +191,7 @@ class ProcessEngine(Engine):
             for path in self._folders()
             if _is_passing(path) and path not in kept and _age_s(path) > PASSING_S
         ]
-        for path in old:
+        for path in () if dry_run else old:
             shutil.rmtree(path, ignore_errors=True)
         return len(old)
 

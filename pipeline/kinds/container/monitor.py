@@ -6,14 +6,14 @@ removed by hand are all found here. Safe to run anywhere, any number of times, a
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
 
 from pipeline.adapters.engines.errors import EngineUnavailable
-from pipeline.adapters.engines.model import Engine, Seen
+from pipeline.adapters.engines.model import Seen
 from pipeline.core import executions, finishing, hosts, jobs, transitions, trouble
 from pipeline.core.context import Context
 from pipeline.core.executions import Execution
@@ -91,10 +91,10 @@ def _look_at(host: Host, told: Monitored, context: Context) -> None:
     by_name = {seen.name: seen for seen in listed}
     kept = [each for each in rows if _act(each, of_run(by_name.get(each.container), each), told)]
     transitions.renew(kept, lease_s=lease_of(context))
-    names = {each.container for each in rows}
-    strays = [seen for seen in listed if seen.name not in names]
-    for seen in strays:
-        told.strays += _remove_stray(seen, engine)
+    for seen in strays_of(listed, rows):
+        log.warning("A container that no job needs is removed", extra={"container": seen.name})
+        engine.remove(seen.name)
+        told.strays += 1
 
 
 def _act(execution: Execution, seen: Seen | None, told: Monitored) -> bool:
@@ -145,20 +145,20 @@ def _without_host(host: Host, rows: Sequence[Execution], context: Context) -> in
     return len(current)
 
 
-def _remove_stray(seen: Seen, engine: Engine) -> bool:
-    """Remove a container of ours that no row knows; True when it was removed."""
+def strays_of(listed: Sequence[Seen], rows: Sequence[Execution]) -> Iterator[Seen]:
+    """Yield the containers of ours that no row needs: neither these rows nor any other."""
+    names = {each.container for each in rows}
+    yield from (seen for seen in listed if seen.name not in names and _is_stray(seen))
+
+
+def _is_stray(seen: Seen) -> bool:
     try:
         execution = executions.get(uuid.UUID(seen.labels.get(TASK_LABEL, "")))
-        if execution.removed_at is None and seen.labels.get(RUN_LABEL) == str(execution.run):
-            return False
     except ValueError:
-        pass
+        return True
     except NotFound:
-        if seen.age_s < STRAY_S:
-            return False
-    log.warning("A container that no job needs is removed", extra={"container": seen.name})
-    engine.remove(seen.name)
-    return True
+        return seen.age_s >= STRAY_S
+    return execution.removed_at is not None or seen.labels.get(RUN_LABEL) != str(execution.run)
 
 
 def _close_not_started(context: Context) -> int:

@@ -1,0 +1,169 @@
+"""Removes what has ended and was kept long enough: jobs with all they have, results, dead letters.
+
+A job goes whole, in one transaction with its tasks, events and executions, so that nobody ever sees
+half of one; small jobs go together. What is open, whose reports are still to be written, or whose
+container is still somewhere, stays. Its files are nobody's then: ``rubbish`` removes them.
+"""
+
+import logging
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from pipeline.core.context import Context
+from pipeline.core.upkeep.chore import Chore
+from pipeline.settings import Settings
+from pipeline.store import results
+from pipeline.store.database import (
+    as_uuid,
+    changed,
+    dialect,
+    execute,
+    lock,
+    session,
+    stream,
+    transaction,
+)
+from pipeline.store.models import as_utc
+
+log = logging.getLogger(__name__)
+
+#: Tasks removed in one transaction, if that is not one job's.
+STEP = 5000
+
+RESULTS = "results"
+DEAD_LETTERS = "dead_letters"
+
+#: A result is not removed before this: who has looked it up may not have said so yet.
+LEAST = timedelta(days=2)
+#: So much older than the oldest job with results is a result that none of them refers to: it would
+#: have been made young (``results.TAKEN_UP_S``); the rest is for clocks that differ.
+OLDER = timedelta(days=2)
+
+#: In the order in which everybody takes locks: tasks, then their job.
+_TABLES = {"executions": "job_id", "tasks": "job_id", "events": "job_id", "jobs": "id"}
+
+_DUE = """
+    SELECT id, total FROM jobs WHERE kind = %s AND finalized_at IS NOT NULL
+        AND finished_at < {past} AND NOT EXISTS (SELECT 1 FROM executions
+            WHERE executions.job_id = jobs.id AND executions.removed_at IS NULL)
+        AND id > %s ORDER BY id LIMIT %s
+"""
+
+
+@dataclass(slots=True)
+class Removed:
+    """What was removed, or would be."""
+
+    jobs: int = 0
+    tasks: int = 0
+    events: int = 0
+    executions: int = 0
+    results: int = 0
+    dead_letters: int = 0
+
+
+def clean_old_data(context: Context, dry_run: bool = False) -> Removed:
+    """Remove what is older than QUAYLINE_RETENTION_DAYS says."""
+    removed = Removed()
+    for kind in _kinds():
+        kept_s = context.settings.retention_s(kind)
+        if kept_s is not None:
+            _clean_kind(kind, kept_s, removed, dry_run=dry_run)
+    removed.results = _clean_results(context.settings, dry_run=dry_run)
+    removed.dead_letters = _clean_letters(context.settings, dry_run=dry_run)
+    if any(asdict(removed).values()) and not dry_run:
+        log.info("Old data was removed", extra=asdict(removed))
+    return removed
+
+
+def _kinds() -> list[str]:
+    """Return the kinds that there are jobs of, also those that this version does not know."""
+    with session():
+        return [kind for (kind,) in execute("SELECT DISTINCT kind FROM jobs ORDER BY kind")]
+
+
+def _clean_kind(kind: str, kept_s: float, removed: Removed, *, dry_run: bool) -> None:
+    for step in _steps(kind, kept_s):
+        ids = dialect().ids(step)
+        with session() if dry_run else transaction():
+            if not dry_run:
+                lock("retention")
+            for table, column in _TABLES.items():
+                rows = f"FROM {table} WHERE {dialect().among(column)}"
+                if dry_run:
+                    [(number,)] = execute(f"SELECT count(*) {rows}", ids)
+                else:
+                    number = changed(f"DELETE {rows}", ids)
+                setattr(removed, table, getattr(removed, table) + number)
+
+
+def _steps(kind: str, kept_s: float) -> Iterator[list[uuid.UUID]]:
+    """Yield the jobs that are due, in pieces of about as many tasks as ``STEP``.
+
+    Ended stays ended, so that they are due whenever they are removed.
+    """
+    statement = _DUE.format(past=dialect().later(f"-{kept_s:f}"))
+    step: list[uuid.UUID] = []
+    tasks = 0
+    for job_id, total in stream(statement, (kind, uuid.UUID(int=0).hex)):
+        if step and tasks + total + 1 > STEP:
+            yield step
+            step, tasks = [], 0
+        step.append(as_uuid(job_id))
+        tasks += total + 1
+    if step:
+        yield step
+
+
+def _clean_results(settings: Settings, *, dry_run: bool) -> int:
+    kept_s = settings.retention_s(RESULTS)
+    if kept_s is None:
+        return 0
+    with session():
+        [(now,)] = execute(f"SELECT {dialect().now}")
+        # By the id, which begins with the time: there is an index, and none of the times.
+        oldest = execute(
+            "SELECT created_at FROM jobs WHERE EXISTS (SELECT 1 FROM tasks"
+            " WHERE tasks.job_id = jobs.id AND tasks.result_key IS NOT NULL) ORDER BY id LIMIT 1"
+        )
+    before = _moment(now) - max(LEAST, timedelta(seconds=kept_s))
+    if oldest:
+        before = min(before, _moment(oldest[0][0]) - OLDER)
+    return results.remove_old(before, dry_run=dry_run)
+
+
+def _moment(told: datetime | str) -> datetime:
+    moment = as_utc(told)
+    assert moment is not None
+    return moment
+
+
+def _clean_letters(settings: Settings, *, dry_run: bool) -> int:
+    kept_s = settings.retention_s(DEAD_LETTERS)
+    if kept_s is None:
+        return 0
+    past = dialect().later("%s")
+    if dry_run:
+        with session():
+            sql = f"SELECT count(*) FROM dead_letters WHERE found_at < {past}"
+            return int(execute(sql, -kept_s)[0][0])
+    removed, step = 0, STEP
+    while step == STEP:
+        with transaction():
+            step = changed(
+                "DELETE FROM dead_letters WHERE id IN"
+                f" (SELECT id FROM dead_letters WHERE found_at < {past} ORDER BY id LIMIT %s)",
+                *(-kept_s, STEP),
+            )
+        removed += step
+    return removed
+
+
+CHORE = Chore(
+    "cleanup_old_data",
+    "cleanup",
+    "Remove ended jobs, results and dead letters that were kept long enough.",
+    clean_old_data,
+)
