@@ -87,7 +87,7 @@ def context(settings: Settings, any_database_url: str) -> Iterator[Context]:
     if database.dialect().postgres:
         with database.session():
             database.execute(
-                "TRUNCATE jobs, tasks, executions, hosts, events, results, dead_letters"
+                "TRUNCATE jobs, tasks, executions, hosts, events, results, dead_letters, health"
             )
     yield opened
     close_context()
