@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.support.engines import deployed_image, docker_client, server_image
+from tests.support.images import recipes
 from tests.support.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +80,10 @@ def running_stack(folder: Path, services: Sequence[str]) -> Iterator[Stack]:
     }
     variables = folder / ".env"
     variables.write_text("".join(f"{name}={value}\n" for name, value in told.items()))
-    stack = Stack(f"quayline-stack-{os.getpid()}", variables, f"http://127.0.0.1:{port}")
+    # A name of this checkout's own: what a run that was killed has left is found and removed.
+    project = f"quayline-stack-{recipes.digest(str(ROOT))}"
+    stack = Stack(project, variables, f"http://127.0.0.1:{port}")
+    stack.compose("down", "-v", "-t", "10")
     try:
         stack.compose("up", "-d", "--no-build", *services)
         yield stack
