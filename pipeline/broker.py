@@ -7,6 +7,7 @@ answer (``False``), not an error: the sweep sends the hint again.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ import dramatiq
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware, TimeLimit
 
-from pipeline import logs
+from pipeline import logs, metrics
 from pipeline.messages import FORM, defect, facts
 from pipeline.rabbit import AWAY, QuaylineRabbit
 from pipeline.settings import Settings, get_settings
@@ -58,6 +59,8 @@ class Gatekeeper(Middleware):
                 # Dramatiq calls no actor with it, and has nothing to add to the line above.
                 message.fail()
                 return
+        waited_s = time.time() - message.message_timestamp / 1000
+        metrics.QUEUE_WAIT_SECONDS.observe(max(0.0, waited_s), message.queue_name)
         first = message.args[0] if message.args else None
         job_id = {"job_id": first} if isinstance(first, str) else {}
         logs.begin(**job_id, actor=message.actor_name, message_id=message.message_id)
@@ -88,15 +91,20 @@ def stopping() -> bool:
     return _stopping.is_set()
 
 
-def middleware() -> list[Middleware]:
+def middleware(settings: Settings) -> list[Middleware]:
     """Return the middleware of every broker of ours: a limit, a gentle stop, no retries."""
-    return [TimeLimit(), Gatekeeper()]
+    kept: list[Middleware] = [TimeLimit(), Gatekeeper()]
+    if settings.worker_metrics_port and not settings.embedded:
+        from pipeline.exposition import FleetFigures
+
+        kept.append(FleetFigures())
+    return kept
 
 
 def make_broker(settings: Settings) -> dramatiq.Broker:
     """Return the broker that the settings name; nothing is connected yet."""
     if settings.embedded:
-        return StubBroker(middleware=middleware())
+        return StubBroker(middleware=middleware(settings))
     timeout_s = settings.broker_timeout_s
     # pika tells every refused connection in ten lines and a traceback; ours tells it in one.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -105,7 +113,7 @@ def make_broker(settings: Settings) -> dramatiq.Broker:
         confirm_delivery=True,
         queue_type=settings.queue_type,
         timeout_s=timeout_s,
-        middleware=middleware(),
+        middleware=middleware(settings),
     )
 
 

@@ -221,6 +221,17 @@ class Settings(BaseSettings):
         description="First token of an administrator, which `initialize_users` makes known.",
     )
 
+    metrics_host: str = Field("127.0.0.1", description="Where figures are served for Prometheus.")
+    metrics_port: int = Field(
+        0, ge=0, le=65_535, description="Port of the scheduler's figures; 0: it serves none."
+    )
+    worker_metrics_port: int = Field(
+        0, ge=0, le=65_535, description="Port of a worker's figures; 0: it counts and serves none."
+    )
+    tracing_url: str = Field(
+        "",
+        description="Where traces go, http://HOST:4318 (OTLP over HTTP); empty: nothing is traced.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level that is logged."
     )

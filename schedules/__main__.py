@@ -9,9 +9,10 @@ from queue import Empty, SimpleQueue
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from pipeline import logs
+from pipeline import logs, metrics
 from pipeline.core.context import Context, close_context, open_context
 from pipeline.errors import QuaylineError, Transient
+from schedules.exporter import exporting
 from schedules.timetable import Entry, timetable
 
 log = logging.getLogger("schedules")
@@ -50,12 +51,13 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _: told_to_end.put(got))
     log.info("The scheduler runs", extra={"entries": [entry.name for entry in entries]})
-    scheduler.start()
-    clock = WallClock()
-    while not _comes(told_to_end):
-        if clock.was_set_back():
-            _begin_anew(scheduler, entries)
-    scheduler.shutdown(wait=True)
+    with exporting(context, [entry.name for entry in entries]):
+        scheduler.start()
+        clock = WallClock()
+        while not _comes(told_to_end):
+            if clock.was_set_back():
+                _begin_anew(scheduler, entries)
+        scheduler.shutdown(wait=True)
     close_context()
 
 
@@ -87,12 +89,17 @@ def _begin_anew(scheduler: BackgroundScheduler, entries: list[Entry]) -> None:
 
 
 def _tick(entry: Entry, context: Context) -> None:
+    began_at = time.monotonic()
     try:
         entry.run(context)
+        metrics.TICK_AT.set(time.time(), entry.name)
     except Transient as error:
+        metrics.TICKS_FAILED.add(entry.name)
         log.warning("A tick could not run", extra={"entry": entry.name, "error": str(error)})
     except Exception:
+        metrics.TICKS_FAILED.add(entry.name)
         log.exception("A tick failed", extra={"entry": entry.name})
+    metrics.TICK_SECONDS.observe(time.monotonic() - began_at, entry.name)
 
 
 if __name__ == "__main__":

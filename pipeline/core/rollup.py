@@ -2,6 +2,7 @@
 
 import uuid
 from collections import Counter
+from dataclasses import dataclass
 
 from pipeline.core.history import record
 from pipeline.states import JobState, Reason
@@ -17,24 +18,36 @@ END_REASONS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """The kind of the job whose counters were moved, and how that ended it, if it did."""
+
+    kind: str
+    end: JobState | None = None
+    reason: str | None = None
+
+
 def roll_up(
     job_id: uuid.UUID, ended: Counter[str], *, actor: str, added: int = 0, reused: int = 0
-) -> bool:
-    """Move the job's counters and end it when nothing is open; call it inside a transaction."""
+) -> Rolled | None:
+    """Move the job's counters and end it when nothing is open; call it inside a transaction.
+
+    None when the job is gone.
+    """
     sql = dialect()
     rows = execute(
         "UPDATE jobs SET total = total + %s, reused = reused + %s, succeeded = succeeded + %s,"
         " failed = failed + %s, timed_out = timed_out + %s, cancelled = cancelled + %s"
-        " WHERE id = %s RETURNING state, reason, message, total, succeeded, failed, timed_out,"
-        f" cancelled, planned_at IS NOT NULL, cancel_requested_at IS NOT NULL,"
+        " WHERE id = %s RETURNING kind, state, reason, message, total, succeeded, failed,"
+        f" timed_out, cancelled, planned_at IS NOT NULL, cancel_requested_at IS NOT NULL,"
         f" COALESCE(deadline_at < {sql.now}, {'false' if sql.postgres else '0'})",
         *(added, reused, *(ended[state] for state in ENDED), job_id.hex),
     )
     if not rows:
-        return False
-    state, reason, message, total, *counts, is_planned, is_cancelled, is_late = rows[0]
+        return None
+    kind, state, reason, message, total, *counts, is_planned, is_cancelled, is_late = rows[0]
     if state != JobState.RUNNING or not is_planned or sum(counts) != total:
-        return False
+        return Rolled(kind)
     by_state = dict(zip(ENDED, counts, strict=True))
     if reason:
         end = broken_off(Reason(reason), by_state)
@@ -50,7 +63,7 @@ def roll_up(
         *(end, reason, message, job_id.hex),
     )
     record(job_id, "job", "running", end, actor=actor, reason=reason, message=message)
-    return True
+    return Rolled(kind, end, reason)
 
 
 def _why(job_id: uuid.UUID, end: JobState, *, late: bool) -> tuple[Reason | str | None, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import tenacity
 
-from pipeline import failpoints, logs
+from pipeline import failpoints, logs, metrics
 from pipeline.core import finishing, jobs, retries, transitions, trouble
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
@@ -57,21 +57,26 @@ class Ledger:
     nor loses its lease behind a neighbour that takes long.
     """
 
-    def __init__(self, job_id: uuid.UUID, claims: Sequence[Claim], context: Context) -> None:
+    def __init__(
+        self, job_id: uuid.UUID, claims: Sequence[Claim], context: Context, *, kind: str = ""
+    ) -> None:
         self.job_id = job_id
+        self._kind = kind
         self.open = {claim.id: claim for claim in claims}
         self.job_ended = False
         self._is_unsure = False
         self._context = context
         self._claims = dict(self.open)
         self._waiting: list[tuple[Outcome, Result | None]] = []
-        self._flushed_at = time.monotonic()
+        self._began_at = self._flushed_at = time.monotonic()
+        self._ran_s: list[float] = []
         self._lock = threading.RLock()
 
     def add(self, ending: Ending) -> None:
         """Note an ending; it is written with others, soon."""
         with self._lock:
             self._waiting.append((self._outcome(ending), ending.result))
+            self._ran_s.append(time.monotonic() - self._began_at)
             del self.open[ending.claim.id]
             if self._is_due():
                 self.flush()
@@ -147,6 +152,8 @@ class Ledger:
             )
             self._is_unsure = was_unsure
             self._waiting.clear()
+            metrics.RUN_SECONDS.observe_all(self._ran_s, self._kind)
+            self._ran_s.clear()
         self._flushed_at = time.monotonic()
 
     def _outcome(self, ending: Ending) -> Outcome:
@@ -231,7 +238,7 @@ def _give_up(
 
 
 def _work(job: JobRow, claims: list[Claim], context: Context) -> None:
-    ledger = Ledger(job.id, claims, context)
+    ledger = Ledger(job.id, claims, context, kind=job.kind)
 
     def renew() -> bool:
         held = ledger.held()

@@ -8,7 +8,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline import broker, failpoints
+from pipeline import broker, failpoints, metrics
 from pipeline.core import finishing, jobs, jumps, retries, transitions
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
@@ -50,6 +50,8 @@ def sweep(context: Context) -> Swept:
     for kind in _open_kinds():
         swept.batches_sent += dispatch(kind, context)
     swept.finishes_sent = _finish_due(context)
+    for what, number in asdict(swept).items():
+        metrics.SWEPT.add(what, by=number)
     if any(asdict(swept).values()):
         log.info("Swept", extra=asdict(swept))
     return swept

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from pipeline import metrics
 from pipeline.core.history import record
-from pipeline.core.rollup import roll_up
+from pipeline.core.rollup import Rolled, roll_up
 from pipeline.core.tasks import (
     CLAIM,
     Claim,
@@ -148,7 +149,10 @@ def close_tasks(
             as_json([as_row(each) for each in sorted(outcomes, key=lambda each: each.task_id)]),
         )
         _record_tasks(job_id, "running", rows, actor)
-        return roll_up(job_id, Counter(row[1] for row in rows), actor=actor)
+        rolled = roll_up(job_id, Counter(row[1] for row in rows), actor=actor)
+    if lapsed_only and rolled:
+        metrics.LEASE_LOSSES.add(rolled.kind, by=len(rows))
+    return _counted(rolled, rows)
 
 
 def insert_tasks(
@@ -164,6 +168,7 @@ def insert_tasks(
         **{"id": "uuid", "seq": "int", "name": "text", "state": "text", "reason": "text"},
         **{"message": "text", "size_bytes": "bigint", "payload": "text", "result_key": "text"},
     }
+    rolled = None
     with suppress(_PlannedElsewhere), transaction():
         rows = execute(
             f"""
@@ -190,9 +195,13 @@ def insert_tasks(
         _record_tasks(job_id, None, rows, actor)
         ended = Counter(row[1] for row in rows if row[1] != "pending")
         reused = sum(row[2] == Reason.REUSED for row in rows)
-        roll_up(job_id, ended, added=len(rows), reused=reused, actor=actor)
-        return len(rows)
-    return None
+        rolled = roll_up(job_id, ended, added=len(rows), reused=reused, actor=actor)
+    # Undone: another plans the job.
+    if rolled is None:
+        return None
+    metrics.CACHE_HITS.add(rolled.kind, by=reused)
+    _counted(rolled, [row for row in rows if row[1] != "pending"])
+    return len(rows)
 
 
 class _PlannedElsewhere(Exception):
@@ -212,7 +221,8 @@ def close_pending(
             *(state, reason, message, job_id.hex),
         )
         _record_tasks(job_id, "pending", rows, actor)
-        return roll_up(job_id, Counter(row[1] for row in rows), actor=actor)
+        rolled = roll_up(job_id, Counter(row[1] for row in rows), actor=actor)
+    return _counted(rolled, rows)
 
 
 def claim_job(job_id: uuid.UUID, *, phase: str, worker: str, lease_s: float) -> int | None:
@@ -266,7 +276,8 @@ def planned(job_id: uuid.UUID, attempt: int, *, stage: str, actor: str) -> bool:
             " AND state = 'running' AND planned_at IS NULL RETURNING id",
             *(stage, job_id.hex, attempt),
         )
-        return bool(rows) and roll_up(job_id, Counter(), actor=actor)
+        rolled = roll_up(job_id, Counter(), actor=actor) if rows else None
+    return _counted(rolled, [])
 
 
 def put_back_job(
@@ -346,27 +357,28 @@ def end_unplanned(
                 finished_at = {sql.now}, worker = NULL, lease_until = NULL, attempt = 0,
                 hinted_at = {sql.now}, not_before = {sql.now}
             WHERE id = %s AND planned_at IS NULL AND state IN ('pending', 'running')
-                AND succeeded + failed + timed_out + cancelled = total RETURNING id
+                AND succeeded + failed + timed_out + cancelled = total RETURNING kind
             """,
             *(state, reason, message, job_id.hex),
         )
         if rows:
             record(job_id, "job", "running", state, actor=actor, reason=reason, message=message)
-            return True
-        # Tasks still run: the rollup that closes the last of them ends the job.
-        execute(
-            f"UPDATE jobs SET planned_at = {sql.now}, reason = %s, message = %s, worker = NULL,"
-            " lease_until = NULL, attempt = 0 WHERE id = %s AND planned_at IS NULL"
-            " AND state IN ('pending', 'running')",
-            *(reason, message, job_id.hex),
-        )
-    return False
+        else:
+            # Tasks still run: the rollup that closes the last of them ends the job.
+            execute(
+                f"UPDATE jobs SET planned_at = {sql.now}, reason = %s, message = %s, worker = NULL,"
+                " lease_until = NULL, attempt = 0 WHERE id = %s AND planned_at IS NULL"
+                " AND state IN ('pending', 'running')",
+                *(reason, message, job_id.hex),
+            )
+    return _counted(Rolled(rows[0][0], state, reason) if rows else None, [])
 
 
 def end_if_done(job_id: uuid.UUID, *, actor: str) -> bool:
     """End the job if nothing of it is open; True for the caller that ended it."""
     with transaction():
-        return roll_up(job_id, Counter(), actor=actor)
+        rolled = roll_up(job_id, Counter(), actor=actor)
+    return _counted(rolled, [])
 
 
 def request_cancel(job_id: uuid.UUID, *, actor: str) -> bool:
@@ -406,3 +418,18 @@ def _record_tasks(
         groups.setdefault((state, reason), []).append(seq)
     for (state, reason), seqs in groups.items():
         record(job_id, "tasks", from_state, state, actor=actor, reason=reason, tasks=seqs)
+
+
+def _counted(rolled: Rolled | None, rows: Sequence[tuple[Any, ...]]) -> bool:
+    """Count what was committed (place, state, reason of each task); True when it ended the job."""
+    if rolled is None:
+        return False
+    for (state, reason), number in Counter((state, reason) for _, state, reason in rows).items():
+        if state == TaskState.PENDING:
+            metrics.RETRIES.add(rolled.kind, reason or "", by=number)
+        else:
+            metrics.TASKS_ENDED.add(rolled.kind, state, reason or "", by=number)
+    if rolled.end is None:
+        return False
+    metrics.JOBS_ENDED.add(rolled.kind, rolled.end, rolled.reason or "")
+    return True

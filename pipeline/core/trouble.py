@@ -7,6 +7,8 @@ import logging
 import time
 from typing import Any
 
+from pipeline import metrics
+
 log = logging.getLogger(__name__)
 
 _noted_at: float | None = None
@@ -16,6 +18,7 @@ def note(error: BaseException | None) -> None:
     """The work met this error and will try again."""
     global _noted_at
     _noted_at = time.monotonic()
+    metrics.TROUBLE.add(getattr(error, "reason", "error"))
     log.debug("Work could not be written", extra={"error": str(error)})
 
 

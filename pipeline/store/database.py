@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 import peewee
 from playhouse.pool import MaxConnectionsExceeded, PooledSqliteDatabase
 
-from pipeline import jsontext
+from pipeline import jsontext, metrics
 from pipeline.errors import DatabaseUnavailable, Refused
 
 proxy = peewee.DatabaseProxy()
@@ -203,12 +203,17 @@ def session() -> Iterator[None]:
         if outermost:
             database.connect(reuse_if_open=True)
         with _watched(database) if outermost else nullcontext():
+            if outermost:
+                metrics.POOL_USED.move(1)
             try:
                 yield
             finally:
-                if outermost and not database.is_closed():
-                    _give_back(database)
+                if outermost:
+                    metrics.POOL_USED.move(-1)
+                    if not database.is_closed():
+                        _give_back(database)
     except AWAY as error:
+        metrics.DATABASE_FAILURES.add()
         told = _first_line(_cause(error))
         raise DatabaseUnavailable(f"The database does not answer: {told}") from error
 

@@ -1,4 +1,4 @@
-"""The figures of the HTTP side, declared once; labels are routes and words, never ids."""
+"""The figures of the HTTP side alone, declared once; labels are routes and words, never ids."""
 
 from prometheus_client import (
     CollectorRegistry,
@@ -9,6 +9,8 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
+
+from pipeline import metrics
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
@@ -23,6 +25,8 @@ class Figures:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
+        # What the machine counts in this process, whichever application asks.
+        self.registry.register(metrics.begin())
         self.requests = Counter(
             *("quayline_http_requests", "Requests answered.", ("method", "route", "status")),
             registry=self.registry,

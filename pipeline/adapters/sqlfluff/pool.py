@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import metrics
 from pipeline.adapters.sqlfluff import conversation
 from pipeline.adapters.sqlfluff.conversation import Ended
 from pipeline.adapters.sqlfluff.frames import pack_work
@@ -151,6 +152,7 @@ class LintPool:
         seconds = time.monotonic() - started
         if isinstance(outcome, Ended):
             outcome = self._drop(child, outcome)
+            metrics.CHILD_KILLS.add(outcome.reason or "")
             return LintReply(outcome.reason, outcome.message, None, seconds)
         reason = Reason(outcome["reason"]) if outcome["reason"] is not None else None
         if reason in UNSETTLING:

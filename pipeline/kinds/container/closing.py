@@ -1,6 +1,6 @@
 """Closes the task of a run that has ended, with its execution, in one transaction."""
 
-from pipeline import failpoints
+from pipeline import failpoints, metrics
 from pipeline.core import executions, finishing, transitions
 from pipeline.core.context import Context
 from pipeline.core.executions import Execution
@@ -38,6 +38,8 @@ def close(
     with transaction():
         executions.ended(execution.task_id, execution.run, exit_code=exit_code)
         job_ended = transitions.close_tasks(execution.job_id, [outcome], actor=actor)
+    if execution.launched_at is not None:
+        metrics.DETACHED_SECONDS.observe(execution.age_s(execution.launched_at), execution.kind)
     failpoints.reach(Point.CLOSED)
     if job_ended:
         finishing.announce(execution.job_id)

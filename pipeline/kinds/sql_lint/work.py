@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache, lru_cache
 from typing import Any
 
-from pipeline import broker
+from pipeline import broker, metrics
 from pipeline.adapters.sqlfluff.pool import LintPool, LintWork
 from pipeline.core import documents
 from pipeline.core.context import Context
@@ -44,6 +44,7 @@ def work(
     pool = lint_pool(context)
     places = _places(claims, ledger)
     known = results.known(place.key for place in places.values()) if parameters.cache else set()
+    metrics.CACHE_HITS.add(job.kind, by=sum(place.key in known for place in places.values()))
     ends_at = time.monotonic() + BATCH_BUDGET_S
 
     def goes_on() -> bool:
@@ -58,6 +59,8 @@ def work(
         if isinstance(told, Ending):
             return told
         reply = pool.lint(told, cancelled=beat.stopped)
+        metrics.LINT_SECONDS.observe(reply.seconds)
+        metrics.LINT_FILES.add(reply.reason or "linted")
         result = None
         if reply.result is not None:
             result = Result(key, reply.result, counts(reply.result))
