@@ -34,7 +34,7 @@ $(VENV)/.demo: setup.cfg setup.py
 
 $(VENV)/.dev: setup.cfg setup.py
 	@PYTHON='$(PYTHON)' sh deploy/venv.sh $(VENV)
-	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint,docker,web,collect,test,dev]'
+	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint,docker,web,collect,tracing,test,dev]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.bench: $(VENV)/.dev

@@ -10,7 +10,9 @@
 # in PostgreSQL, and a virtual host in RabbitMQ. As root on Debian, what single tests need is
 # installed: libfaketime (clocks that jump), MariaDB (the database collector), docker.io (containers; an
 # installed engine that is stopped is started), mmdebstrap (their images), docker-compose (the whole
-# stack), systemd (its units are verified), and in a container an ssh server (Docker over ssh).
+# stack), systemd (its units are verified), and in a container an ssh server (Docker over ssh). Of
+# Prometheus only the two programs are needed: those of Debian's package are unpacked into
+# build/prometheus, and no service comes with them.
 set -eu
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 
@@ -362,6 +364,27 @@ find_systemd() {
         say "no systemd-analyze: the test of the systemd units will fail."
 }
 
+# --- Prometheus ---------------------------------------------------------------------------------
+
+unpack_prometheus() {
+    have apt-get && have dpkg-deb || return 1
+    say "unpacking Debian's Prometheus into build/prometheus"
+    rm -rf "$root/build/prometheus.new" && mkdir "$root/build/prometheus.new" || return 1
+    (
+        cd "$root/build/prometheus.new"
+        if as_root; then apt-get update -qq; fi
+        apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb
+    ) >>"$log" 2>&1 </dev/null || return 1
+    rm -rf "$root/build/prometheus" && mv "$root/build/prometheus.new" "$root/build/prometheus"
+}
+
+# Without it the tests of figures, alerts and the dashboard fail, and say so; nothing else needs it.
+find_prometheus() {
+    if have prometheus && have promtool; then return; fi
+    if [ -x "$root/build/prometheus/usr/bin/promtool" ]; then return; fi
+    unpack_prometheus || say "no Prometheus (apt-get install prometheus): the tests of figures will fail."
+}
+
 # --- What was found -----------------------------------------------------------------------------
 
 quoted() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"; }
@@ -376,6 +399,7 @@ find_faketime
 find_maria
 find_docker
 find_systemd
+find_prometheus
 {
     printf 'export QUAYLINE_TEST_DATABASE_URL=%s\n' "$(quoted "$database_url")"
     printf 'export QUAYLINE_TEST_BROKER_URL=%s\n' "$(quoted "$broker_url")"

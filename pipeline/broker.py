@@ -8,6 +8,7 @@ answer (``False``), not an error: the sweep sends the hint again.
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ import dramatiq
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware, TimeLimit
 
-from pipeline import logs, metrics
+from pipeline import logs, metrics, tracing
 from pipeline.messages import FORM, defect, facts
 from pipeline.rabbit import AWAY, QuaylineRabbit
 from pipeline.settings import Settings, get_settings
@@ -36,6 +37,7 @@ class Gatekeeper(Middleware):
         """A process of the ``dramatiq`` command logs in our form, Dramatiq's lines too."""
         settings = get_settings()
         logs.configure(settings.log_level, settings.log_format)
+        tracing.begin(settings.tracing_url, settings.worker_name)
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Note it."""
@@ -44,6 +46,8 @@ class Gatekeeper(Middleware):
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Its threads have ended; what this process does next is not stopped by it."""
         _stopping.clear()
+        # Dramatiq ends its processes without what Python does at an exit.
+        tracing.flush()
 
     def before_process_message(
         self, broker: dramatiq.Broker, message: dramatiq.MessageProxy
@@ -59,8 +63,9 @@ class Gatekeeper(Middleware):
                 # Dramatiq calls no actor with it, and has nothing to add to the line above.
                 message.fail()
                 return
-        waited_s = time.time() - message.message_timestamp / 1000
-        metrics.QUEUE_WAIT_SECONDS.observe(max(0.0, waited_s), message.queue_name)
+        sent_at = message.message_timestamp / 1000
+        metrics.QUEUE_WAIT_SECONDS.observe(max(0.0, time.time() - sent_at), message.queue_name)
+        tracing.begin_actor(message.actor_name, message.options, sent_at)
         first = message.args[0] if message.args else None
         job_id = {"job_id": first} if isinstance(first, str) else {}
         logs.begin(**job_id, actor=message.actor_name, message_id=message.message_id)
@@ -74,6 +79,7 @@ class Gatekeeper(Middleware):
         exception: BaseException | None = None,
     ) -> None:
         """The message is done."""
+        tracing.end_actor(exception)
         logs.begin()
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
@@ -160,10 +166,16 @@ def take_over(actor: dramatiq.Actor[Any, Any]) -> None:
         broker.declare_actor(actor)
 
 
-def message(queue: str, actor: str, *args: Any) -> dramatiq.Message[Any]:
-    """Return a message to an actor by name, so that a sender needs none of its code."""
+def message(
+    queue: str, actor: str, *args: Any, job_id: uuid.UUID | None = None
+) -> dramatiq.Message[Any]:
+    """Return a message to an actor by name, so that a sender needs none of its code.
+
+    It belongs to the trace of the job, where one is named, or to that of the work around.
+    """
+    options = {"form": FORM, **tracing.message(actor, queue, job_id)}
     return dramatiq.Message(
-        queue_name=queue, actor_name=actor, args=args, kwargs={}, options={"form": FORM}
+        queue_name=queue, actor_name=actor, args=args, kwargs={}, options=options
     )
 
 

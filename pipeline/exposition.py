@@ -65,10 +65,11 @@ def _all_fleets() -> Path:
 
 
 def _born(pid: int) -> str:
-    """Return when the process began, in the kernel's ticks; ``""`` when there is none."""
+    """Return when the process began, in the kernel's ticks; ``""`` when it does not live."""
     with suppress(OSError):
         # pid (name) state …: the name may hold blanks and brackets; the birth is the 22nd field.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if told[0] in "ZX" else told[19]
     return ""
 
 

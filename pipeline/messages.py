@@ -12,13 +12,13 @@ from typing import Any
 import dramatiq
 from dramatiq.errors import DecodeError
 
-from pipeline import signatures
+from pipeline import signatures, tracing
 
 #: The form of our messages; raised when their arguments change their meaning.
 FORM = 1
 
 #: The options that a message of ours has: no delays, no callbacks, no limits of its own.
-OPTIONS = frozenset({"form"})
+OPTIONS = frozenset({"form", tracing.CARRIER})
 
 Told = dramatiq.Message[Any] | dramatiq.MessageProxy
 #: Actors by their names.
@@ -55,6 +55,9 @@ def defect(told: Told | None, queue: str, actors: Actors) -> Defect | None:
     if told is None or not all(isinstance(getattr(told, each), FIELDS[each]) for each in FIELDS):
         return Defect.UNDECODABLE
     if told.options.get("form", FORM) != FORM or not OPTIONS.issuperset(told.options):
+        return Defect.OTHER_FORM
+    carried = told.options.get(tracing.CARRIER)
+    if carried is not None and not (isinstance(carried, str) and tracing.FORM.fullmatch(carried)):
         return Defect.OTHER_FORM
     if told.queue_name != queue:
         return Defect.OTHER_FORM

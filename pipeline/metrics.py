@@ -8,7 +8,9 @@ there, by the scheduler alone (``pipeline/core/row_figures.py``).
 from bisect import bisect_left
 from collections import Counter as Counts
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pipeline.states import Reason
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -22,12 +24,14 @@ LONG_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_4
 class Figure:
     """A figure by name, text and labels; made when the process begins to count."""
 
+    declared: ClassVar[list["Figure"]] = []
+
     def __init__(self, name: str, text: str, labels: Sequence[str] = ()) -> None:
         self.name = name
         self.text = text
         self.labels = tuple(labels)
         self._made: Any = None
-        _declared.append(self)
+        Figure.declared.append(self)
 
     def make(self, registry: "CollectorRegistry") -> None:
         """Count from now on, in that registry."""
@@ -35,9 +39,6 @@ class Figure:
 
     def _of(self, labels: Sequence[str]) -> Any:
         return self._made.labels(*labels) if labels else self._made
-
-
-_declared: list[Figure] = []
 
 
 class Counter(Figure):
@@ -189,6 +190,8 @@ def begin() -> "CollectorRegistry":
         from prometheus_client import CollectorRegistry
 
         _registry = CollectorRegistry()
-        for figure in _declared:
+        for figure in Figure.declared:
             figure.make(_registry)
+        # Its first increase is one that somebody is told of.
+        TROUBLE.add(Reason.STORAGE, by=0)
     return _registry

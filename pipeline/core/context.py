@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline import broker
+from pipeline import broker, tracing
 from pipeline.errors import Refused, StorageUnavailable
 from pipeline.settings import Settings, get_settings
 from pipeline.store import database, schema
@@ -28,6 +28,7 @@ def open_context(settings: Settings | None = None) -> Context:
     own_broker = settings is not None and settings is not get_settings()
     settings = settings or get_settings()
     blobs = open_storage(settings)
+    tracing.begin(settings.tracing_url, settings.worker_name)
     database.open_database(
         settings.database, pool=settings.database_pool, timeout_s=settings.database_timeout_s
     )
@@ -74,4 +75,5 @@ def close_context() -> None:
         broker.current_broker().close()
         broker.use_broker(None)
         database.close_database()
+        tracing.end()
         _current = None

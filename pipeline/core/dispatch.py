@@ -204,4 +204,5 @@ def _cut(rows: Sequence[tuple[Any, int, int]], batch_bytes: int) -> list[uuid.UU
 
 
 def _message(kind: Kind, batch: uuid.UUID, job_id: uuid.UUID) -> dramatiq.Message[Any]:
-    return broker.message(kind.work_queue, kind.work_actor, str(job_id), str(batch))
+    told = (kind.work_queue, kind.work_actor, str(job_id), str(batch))
+    return broker.message(*told, job_id=job_id)

@@ -29,7 +29,7 @@ ACTOR = "finish_job"
 
 def announce(job_id: uuid.UUID) -> None:
     """Send the finish message of an ended job; on failure its row says at once that it is due."""
-    if not broker.send([broker.message(QUEUE, ACTOR, str(job_id))]):
+    if not broker.send([broker.message(QUEUE, ACTOR, str(job_id), job_id=job_id)]):
         with suppress(DatabaseUnavailable), transaction():
             execute("UPDATE jobs SET hinted_at = NULL WHERE id = %s", job_id.hex)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline import broker, failpoints
+from pipeline import broker, failpoints, tracing
 from pipeline.clock import new_id
 from pipeline.core import documents, finishing, transitions
 from pipeline.core.heartbeat import STOPS
@@ -66,7 +67,7 @@ def submit(
     kind = get_kind(submission.kind)
     if not 0 <= submission.priority <= 9:
         raise Refused("A priority is a whole number from 0 to 9.")
-    job_id = new_id()
+    job_id, began_at = new_id(), time.time()
     existing, is_sent = None, False
     try:
         with session():
@@ -80,6 +81,7 @@ def submit(
     failpoints.reach(Point.SUBMITTED)
     if heard:
         ring(kind.name, job_id)
+    tracing.submitted(job_id, kind.name, began_at)
     return job_id
 
 
@@ -147,7 +149,8 @@ def _existing(submission: Submission) -> uuid.UUID:
 def ring(kind_name: str, job_id: uuid.UUID) -> bool:
     """Send the job's first message; on failure its row says at once that it is due."""
     kind = get_kind(kind_name)
-    if broker.send([broker.message(kind.plan_queue, kind.plan_actor, str(job_id))]):
+    told = (kind.plan_queue, kind.plan_actor, str(job_id))
+    if broker.send([broker.message(*told, job_id=job_id)]):
         return True
     # The row was committed before: whatever happens here, the job is kept.
     with suppress(DatabaseUnavailable), transaction():

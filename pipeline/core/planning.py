@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pipeline import broker, failpoints, logs
+from pipeline import broker, failpoints, logs, tracing
 from pipeline.core import documents, finishing, jobs, retries, transitions, trouble
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
@@ -151,7 +151,11 @@ def run_plan(job_id: uuid.UUID, context: Context) -> bool:
     def renew() -> bool:
         return transitions.renew_job(job_id, attempt, lease_s=settings.lease_s)
 
-    with logs.bind(job_id=str(job_id)), Heartbeat(job_id, renew, lease_s=settings.lease_s) as beat:
+    with (
+        logs.bind(job_id=str(job_id)),
+        tracing.span("plan", job_id),
+        Heartbeat(job_id, renew, lease_s=settings.lease_s) as beat,
+    ):
         try:
             planning = Planning(job_id, attempt, job.kind, beat, context)
             get_kind(job.kind).plan(job, planning, context)

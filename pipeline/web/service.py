@@ -5,6 +5,7 @@ from typing import Annotated
 import anyio
 from fastapi import Depends, Request
 
+from pipeline import metrics
 from pipeline.core.context import Context
 from pipeline.web.beats import Beats
 from pipeline.web.figures import Figures
@@ -22,6 +23,7 @@ class Service:
         self.context = context
         self.heard = heard
         self.figures = Figures()
+        metrics.POOL_SIZE.set(context.settings.database_pool)
         self.beats = Beats(self.figures)
         self.tokens = KnownTokens()
         # Beside the threads of other requests: an upload takes as long as its sender does.

@@ -4,7 +4,7 @@ import logging
 import uuid
 from typing import Any
 
-from pipeline import failpoints
+from pipeline import failpoints, tracing
 from pipeline.adapters.engines.errors import EngineUnavailable, NoSuchContainer
 from pipeline.adapters.engines.model import Engine, Seen
 from pipeline.core import executions, hosts, jobs, trouble
@@ -40,7 +40,8 @@ def collect(task_id: uuid.UUID, context: Context) -> bool:
     try:
         engine = engine_of(host, context.settings)
         if execution.is_current and execution.ended_at is None:
-            _collect(execution, engine, context)
+            with tracing.span("collect", execution.job_id):
+                _collect(execution, engine, context)
         if tidy(executions.get(task_id), engine):
             dispatch(execution.kind, context)
             return True

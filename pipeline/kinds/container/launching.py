@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 
-from pipeline import failpoints
+from pipeline import failpoints, tracing
 from pipeline.adapters.engines.model import DEPLOYMENT_LABEL, Engine, Seen, Spec
 from pipeline.core import callbacks, executions, hosts
 from pipeline.core.context import Context
@@ -105,6 +105,8 @@ def _spec(execution: Execution, run: int, task: Common, settings: Settings) -> S
             RUN_LABEL: str(run),
         },
         env={
+            # First: a job may go on with a trace of its own.
+            **tracing.environment(execution.job_id),
             **task.env,
             "TASK_EXECUTION_ID": str(execution.task_id),
             "CONFIG_PATH": "/app/config.json",
