@@ -14,7 +14,15 @@ from tests.support.workers import ROOT, environment
 
 pytestmark = pytest.mark.timeout(120)
 
-HEAVY = ("sqlfluff", "sqlfluffrs", "docker", "apscheduler", "actors")
+HEAVY = (
+    "sqlfluff",
+    "prometheus_client",
+    "opentelemetry",
+    "sqlfluffrs",
+    "docker",
+    "apscheduler",
+    "actors",
+)
 
 
 def run(code: str, settings: Settings) -> Any:
