@@ -44,7 +44,6 @@ def begin(url: str, name: str) -> None:
     if url == _url:
         return
     end()
-    _url = url
     if not url:
         return
     try:
@@ -64,6 +63,7 @@ def begin(url: str, name: str) -> None:
     _provider = TracerProvider(resource=Resource.create(told), id_generator=_ids())
     exporter = OTLPSpanExporter(f"{url.rstrip('/')}/v1/traces", timeout=FLUSH_S)
     _provider.add_span_processor(BatchSpanProcessor(exporter))
+    _url = url
 
 
 def flush() -> None:
