@@ -6,6 +6,7 @@ this clock serves log lines, ids and the embedded SQLite, which has no clock of 
 
 import uuid
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from uuid_utils.compat import uuid7
 
@@ -18,3 +19,12 @@ def now() -> datetime:
 def new_id() -> uuid.UUID:
     """Return a UUIDv7: unique everywhere, ordered by creation time (RFC 9562)."""
     return uuid7()
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return the time zone of that name; ``ValueError`` when there is none."""
+    try:
+        return ZoneInfo(name)
+    # A folder of zones is an OSError, a path is a ValueError.
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"There is no time zone {name!r}; one is Europe/Berlin.") from None

@@ -14,7 +14,7 @@ import platformdirs
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pipeline import addresses, retention
+from pipeline import addresses, clock, retention
 from pipeline.errors import Refused
 
 MIB = 1024 * 1024
@@ -182,6 +182,20 @@ class Settings(BaseSettings):
     monitor_s: float = Field(
         2.0, gt=0, le=MOST_S, description="Pause between two looks at the containers."
     )
+    timezone: str = Field(
+        "UTC", description="Time zone of the timetable, and of schedules that name none."
+    )
+    timetable: str = Field(
+        "",
+        description='Changes to the timetable: {"sweep": {"every_s": 5}, "dead_letters":'
+        ' {"cron": "0 * * * *"}, "schedules": "off"}; `quayline timetable` shows it.',
+    )
+    schedule_grace_s: float = Field(
+        60.0, ge=1, le=MOST_S, description="A schedule's time is missed when it is so late."
+    )
+    schedule_lease_s: float = Field(
+        15.0, gt=0, le=3600, description="A scheduler silent for so long leads no more."
+    )
     host_grace_s: float = Field(
         300.0, gt=0, le=MOST_S, description="A host away for so long has lost its containers."
     )
@@ -274,6 +288,12 @@ class Settings(BaseSettings):
         """Return for how long what has that name (a kind, results, dead_letters) is kept once it
         has ended; None: for ever."""
         return retention.read(self.retention_days).seconds(name)
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        clock.zone(value)
+        return value
 
     @property
     def allowed_images(self) -> list[str]:

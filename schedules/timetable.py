@@ -1,32 +1,31 @@
-"""What happens periodically. Ticks do little; a tick that is missed or doubled harms nothing."""
+"""What happens periodically, as data: one line for each thing, its name the one in the settings.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+Ticks do little; a tick that is missed or doubled harms nothing.
+"""
 
 from pipeline.core import dead_letters
 from pipeline.core.context import Context
-from pipeline.core.kinds import Tick, all_kinds
+from pipeline.core.kinds import all_kinds
+from pipeline.core.schedules.firing import run_due
 from pipeline.core.sweep import sweep
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the timetable."""
-
-    name: str
-    every_s: float
-    run: Callable[[Context], object]
+from pipeline.core.timetable import Entry, sending
+from pipeline.core.triggers import Every
 
 
 def timetable(context: Context) -> list[Entry]:
-    """Return the entries under this process's settings."""
+    """Return the entries of this version, before the settings change them."""
     return [
-        Entry("sweep", context.settings.sweep_s, sweep),
+        Entry("sweep", Every(context.settings.sweep_s), sweep, in_worker=True),
         # Far below the seven days after which RabbitMQ drops a dead message.
-        Entry("dead letters", 60.0, lambda _: dead_letters.take_in()),
-        *(_rung(tick) for kind in all_kinds() for tick in kind.ticks(context)),
+        Entry("dead_letters", Every(60), lambda _: dead_letters.take_in()),
+        Entry("schedules", Every(2), run_due),
+        *(
+            sending(
+                *(tick.queue, tick.actor, Every(tick.every_s)),
+                is_needed=tick.is_needed,
+                in_worker=True,
+            )
+            for kind in all_kinds()
+            for tick in kind.ticks(context)
+        ),
     ]
-
-
-def _rung(tick: Tick) -> Entry:
-    return Entry(tick.actor.replace("_", " "), tick.every_s, lambda _: tick.ring())

@@ -72,7 +72,7 @@ def submit(
     try:
         with session():
             is_sent = True
-            existing = _insert(job_id, kind.name, submission, heard=heard, again=again)
+            existing = insert(job_id, submission, heard=heard, again=again)
     except DatabaseUnavailable:
         if not is_sent or not _is_there(job_id):
             raise
@@ -90,15 +90,17 @@ def _is_there(job_id: uuid.UUID) -> bool:
         return bool(execute("SELECT 1 FROM jobs WHERE id = %s", job_id.hex))
 
 
-def _insert(
+def insert(
     job_id: uuid.UUID,
-    kind: str,
     submission: Submission,
     *,
     heard: bool,
-    again: uuid.UUID | None,
+    again: uuid.UUID | None = None,
 ) -> uuid.UUID | None:
-    """Write the row; return the id of the job that was submitted under the same key before."""
+    """Write the row; return the id of the job that was submitted under the same key before.
+
+    Nobody is rung: whoever calls it in a transaction of its own does that after the commit.
+    """
     sql = dialect()
     deadline = sql.later("%s") if submission.deadline_s is not None else "%s"
     with transaction():
@@ -111,7 +113,7 @@ def _insert(
             f" {sql.now}, {sql.now}, {sql.now}, {deadline})"
             " ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
             " RETURNING id",
-            *(job_id.hex, kind, submission.priority, submission.owner),
+            *(job_id.hex, submission.kind, submission.priority, submission.owner),
             *(as_json(dict(submission.labels or {})), submission.idempotency_key),
             *(submission.digest(), as_json(dict(submission.parameters))),
             as_json(dict(submission.source)) if submission.source is not None else None,
@@ -146,15 +148,23 @@ def _existing(submission: Submission) -> uuid.UUID:
     return found
 
 
-def ring(kind_name: str, job_id: uuid.UUID) -> bool:
-    """Send the job's first message; on failure its row says at once that it is due."""
+def ring(kind_name: str, *job_ids: uuid.UUID) -> bool:
+    """Send the jobs' first messages; on failure their rows say at once that they are due."""
     kind = get_kind(kind_name)
-    told = (kind.plan_queue, kind.plan_actor, str(job_id))
-    if broker.send([broker.message(*told, job_id=job_id)]):
+    told = [
+        broker.message(kind.plan_queue, kind.plan_actor, str(job_id), job_id=job_id)
+        for job_id in job_ids
+    ]
+    if broker.send(told):
         return True
-    # The row was committed before: whatever happens here, the job is kept.
+    # The rows were committed before: whatever happens here, the jobs are kept.
+    sql = dialect()
+    unplanned = f"{sql.among('id')} AND planned_at IS NULL"
     with suppress(DatabaseUnavailable), transaction():
-        execute("UPDATE jobs SET hinted_at = NULL WHERE id = %s AND planned_at IS NULL", job_id.hex)
+        execute(
+            f"UPDATE jobs SET hinted_at = NULL WHERE {sql.locked('jobs', unplanned)}",
+            sql.ids(job_ids),
+        )
     return False
 
 

@@ -90,6 +90,11 @@ class Kind:
         """Return the kind's part of the upkeep: what its package's ``chores`` says, if any."""
         return self._told("chores")
 
+    @property
+    def needs_source(self) -> bool:
+        """True when its jobs have a stored source: a ``StoredSource`` beside the parameters."""
+        return hasattr(sys.modules[self.parameters.__module__], "StoredSource")
+
     def admit(self, parameters: BaseModel, settings: Settings) -> None:
         """Raise ``Refused`` where this deployment does not allow the parameters."""
         admit = getattr(sys.modules[self.parameters.__module__], "admit", None)

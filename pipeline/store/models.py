@@ -16,9 +16,7 @@ class UtcField(peewee.Field):
 
     def db_value(self, value: datetime | None) -> datetime | str | None:
         """Return the form that the database keeps."""
-        if value is None or not isinstance(proxy.obj, peewee.SqliteDatabase):
-            return value
-        return value.astimezone(UTC).isoformat(timespec="microseconds")
+        return utc_value(value)
 
     def python_value(self, value: datetime | str | None) -> datetime | None:
         """Return an aware UTC datetime."""
@@ -42,6 +40,13 @@ def as_utc(value: datetime | str | None) -> datetime | None:
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     return None if value is None else value.astimezone(UTC)
+
+
+def utc_value(value: datetime | None) -> datetime | str | None:
+    """Return an aware time in the form that the open database keeps, for a parameter."""
+    if value is None or not isinstance(proxy.obj, peewee.SqliteDatabase):
+        return value
+    return value.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def seconds_since(moment: datetime | None) -> float:
@@ -247,3 +252,65 @@ class ResultRow(Row):
         """Peewee's options."""
 
         table_name = "results"
+
+
+class ScheduleRow(Row):
+    """What a user wants to be submitted at certain times; its documents as the text they are."""
+
+    id = peewee.UUIDField(primary_key=True)
+    name = peewee.TextField()
+    owner = peewee.TextField()
+    kind = peewee.TextField()
+    parameters = peewee.TextField()
+    source = peewee.TextField(null=True)
+    priority = peewee.SmallIntegerField()
+    labels = peewee.TextField()
+    deadline_s = peewee.DoubleField(null=True)
+    cron = peewee.TextField(null=True)
+    every_s = peewee.DoubleField(null=True)
+    at = UtcField(null=True)
+    timezone = peewee.TextField()
+    anchor_at = UtcField()
+    enabled = peewee.SmallIntegerField()
+    catch_up = peewee.TextField()
+    overlap = peewee.TextField()
+    created_at = UtcField()
+    next_fire_at = UtcField(null=True)
+    last_fire_at = UtcField(null=True)
+
+    class Meta:
+        """Peewee's options."""
+
+        table_name = "schedules"
+
+
+class FireRow(Row):
+    """What came of one fire time of a schedule; ``actor``: the scheduler, or who ran it by hand."""
+
+    schedule_id = peewee.UUIDField()
+    fire_time = UtcField()
+    fired_at = UtcField()
+    actor = peewee.TextField()
+    outcome = peewee.TextField()
+    job_id = peewee.UUIDField(null=True)
+    message = peewee.TextField(default="")
+
+    class Meta:
+        """Peewee's options."""
+
+        table_name = "schedule_fires"
+        primary_key = peewee.CompositeKey("schedule_id", "fire_time")
+
+
+class LeaseRow(Row):
+    """Who of several does what one alone must do, and until when."""
+
+    name = peewee.TextField(primary_key=True)
+    holder = peewee.TextField()
+    taken_at = UtcField()
+    lease_until = UtcField()
+
+    class Meta:
+        """Peewee's options."""
+
+        table_name = "leases"

@@ -5,7 +5,6 @@ accepted. So a request that is cut off, or refused for what stands after its fil
 """
 
 import hashlib
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Protocol, cast, get_origin
@@ -193,8 +192,8 @@ class Held:
 
 
 def needs_file(kind: Kind) -> bool:
-    """Tell whether jobs of the kind have a source: a ``StoredSource`` beside the parameters."""
-    return hasattr(sys.modules[kind.parameters.__module__], "StoredSource")
+    """Tell whether jobs of the kind have a source."""
+    return kind.needs_source
 
 
 def checked(kind: Kind, parameters: dict[str, Any]) -> BaseModel:
