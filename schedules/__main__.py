@@ -29,18 +29,14 @@ def main() -> None:
     except QuaylineError as error:
         sys.exit(f"Error: {error.message}")
     logs.configure(context.settings.log_level, context.settings.log_format)
-    ticking = Ticking(entries, context)
-
     # A handler interrupts this thread anywhere, so it may take no lock: this put takes none.
     told_to_end: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _: told_to_end.put(got))
     log.info("The scheduler runs", extra={"entries": _on(entries)})
-    with exporting(context, _on(entries)):
-        ticking.start()
+    with exporting(context, _on(entries)), Ticking(entries, context) as ticking:
         while not _comes(told_to_end):
             ticking.look()
-        ticking.close()
     _leave(context)
     close_context()
 

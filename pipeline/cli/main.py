@@ -13,6 +13,7 @@ from pipeline.cli.backup import backup, restore
 from pipeline.cli.doctor import doctor
 from pipeline.cli.hosts import hosts
 from pipeline.cli.panels import PanelCommand
+from pipeline.cli.schedules import schedules, timetable
 from pipeline.cli.settings_table import settings
 from pipeline.cli.tokens import tokens
 from pipeline.cli.upkeep import upkeep
@@ -44,6 +45,7 @@ for panel, name, command in (
     (SERVICE, "run", service.run),
     (SERVICE, "api", api),
     (SERVICE, "sweep", service.sweep),
+    (SERVICE, "timetable", timetable),
     (SERVICE, "doctor", doctor),
     (SERVICE, "fsck", repair.fsck),
     (SERVICE, "upkeep", upkeep),
@@ -73,6 +75,7 @@ for name, command in (
     job.command(name)(command)
 
 app.add_typer(job, name="job", rich_help_panel=JOBS)
+app.add_typer(schedules, name="schedule", rich_help_panel=JOBS)
 app.add_typer(hosts, name="hosts", rich_help_panel=SERVICE)
 app.add_typer(tokens, name="token", rich_help_panel=SERVICE)
 app.add_typer(repair.dead_letters, name="dead-letters", rich_help_panel=SERVICE)

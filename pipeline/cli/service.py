@@ -47,6 +47,8 @@ def run(
     from pipeline.cli.callbacks import answering, called_back
     from pipeline.cli.clients import open_client, threads_of
     from pipeline.cli.interrupts import Interrupts
+    from pipeline.core.ticking import LOOK_S, Ticking
+    from pipeline.core.timetable import entries
     from pipeline.settings import get_settings
 
     if not get_settings().embedded:
@@ -57,13 +59,16 @@ def run(
         Interrupts() as interrupts,
         open_client(work=True, threads=threads_of(processes)) as client,
     ):
+        told = entries(client.context)
         interrupts.raising = False
         client.start()
         database = client.settings.database
         note(f"Quayline works on {database}, {client.settings.threads} files at a time.")
-        with answering(client), called_back(client):
+        ticking = Ticking([each for each in told if not each.in_worker], client.context)
+        with answering(client), called_back(client), ticking:
             while interrupts.signum is None:
-                interrupts.wait(3600.0)
+                interrupts.wait(LOOK_S)
+                ticking.look()
         note("Ending: running batches are closed first.")
 
 

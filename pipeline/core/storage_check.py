@@ -29,8 +29,10 @@ GRACE_S = 3600.0
 #: Reads a keyset statement from its parameters on, as ``stream`` does.
 Reader = Callable[[str, Sequence[Any]], Iterator[tuple[Any, ...]]]
 
-#: Documents whose ``blobs`` have to be there: of every job, and of tasks that are still to be done.
+#: Documents whose ``blobs`` have to be there: of every schedule and job, and of tasks that are to be
+#: done. In this order: who takes over a blob from the one before is read after it.
 _DOCUMENTS = (
+    "SELECT id, id, source FROM schedules WHERE id > %s ORDER BY id LIMIT %s",
     "SELECT id, id, source FROM jobs WHERE id > %s ORDER BY id LIMIT %s",
     "SELECT id, job_id, payload FROM tasks WHERE state IN ('pending', 'running') AND id > %s"
     " ORDER BY id LIMIT %s",
@@ -103,7 +105,7 @@ def is_spooled(name: str) -> bool:
 
 
 def needs(read: Reader = stream) -> Iterator[tuple[str, list[str]]]:
-    """Yield a job and the names of the files that it, or one of its tasks, refers to.
+    """Yield a job, or a schedule, and the names of the files that it or one of its tasks needs.
 
     ``read``: from other rows than those of the open database.
     """

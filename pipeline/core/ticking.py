@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from typing import Self
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -23,7 +24,7 @@ SET_BACK_S = 1.0
 
 
 class Ticking:
-    """Rings the entries that are on until it is closed; a tick that runs then ends first.
+    """Rings the entries that are on, inside a block; a tick that runs then ends first.
 
     Ticks that were missed are one; a tick that is slow costs its own entry alone.
     """
@@ -47,9 +48,14 @@ class Ticking:
                 *(_tick, self._trigger(entry)), args=(entry, context), id=entry.name
             )
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Begin to ring."""
         self._scheduler.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Ring no more."""
+        self._scheduler.shutdown(wait=True)
 
     def look(self) -> None:
         """Begin anew when the wall clock was set back: APScheduler would tick again when the times
@@ -58,10 +64,6 @@ class Ticking:
             log.warning("The clock was set back; the timetable begins anew")
             for entry in self._entries:
                 self._scheduler.reschedule_job(entry.name, trigger=self._trigger(entry))
-
-    def close(self) -> None:
-        """Ring no more."""
-        self._scheduler.shutdown(wait=True)
 
     def _trigger(self, entry: Entry) -> object:
         assert entry.when is not None

@@ -23,6 +23,7 @@ from pipeline.web import (
     problems,
     reports,
     results,
+    schedules,
     submissions,
     tokens,
 )
@@ -54,7 +55,7 @@ TAGS = [
 ]
 
 RESOURCES = (callbacks, executions, submissions, jobs, results, reports, logs, kinds)
-FOR_OPERATORS = (dead_letters, hosts, tokens)
+FOR_OPERATORS = (dead_letters, hosts, schedules, tokens)
 #: What a container reaches under its own token, which rides in the base URL that it is given.
 IN_PATH = (callbacks, executions)
 IN_PATH_PREFIX = "/t/{token}"
@@ -88,7 +89,7 @@ def create_app(context: Context, *, heard: bool = True) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=context.settings.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", REQUEST_ID],
             expose_headers=["Location", REQUEST_ID, "Retry-After"],
             max_age=600,

@@ -57,7 +57,8 @@ def test_process_that_ends_before_the_commit_has_done_nothing(
     context: Context, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schedule = made(context, catch_up=CatchUp.ALL, overlap=Overlap.ALLOW)
-    insert, done = jobs.insert, []
+    insert = jobs.insert
+    done: list[uuid.UUID] = []
 
     def killed(job_id: uuid.UUID, *told: Any, **more: Any) -> uuid.UUID | None:
         if len(done) == 2:
@@ -168,9 +169,7 @@ def test_long_outage_of_a_schedule_that_skips_is_written_in_parts(
     assert history(schedule)[-1].outcome is Outcome.SUBMITTED
 
 
-def test_time_comes_while_the_last_job_is_open_and_is_skipped(
-    context: Context, time: Time
-) -> None:
+def test_time_comes_while_the_last_job_is_open_and_is_skipped(context: Context, time: Time) -> None:
     schedule = made(context, overlap=Overlap.SKIP)
     time.goes(minutes=1)
     run_due(context)
@@ -527,7 +526,7 @@ def test_source_that_is_stored_is_used_again_and_is_kept(
     time.goes(minutes=1)
     assert run_due(context).submitted == 1
     job = jobs.get(job_ids(schedule)[0])
-    assert (job.kind, job.source["digest"]) == ("sql_lint", schedule.source["blobs"][0])
+    assert (job.kind, job.source) == ("sql_lint", schedule.source)
 
 
 @pytest.fixture

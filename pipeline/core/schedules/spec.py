@@ -154,7 +154,7 @@ class ScheduleChange(Timing):
 
 
 def when(told: Any, since: datetime) -> When:
-    """Return the trigger of a request or a schedule that has one; intervals count from ``since``."""
+    """Return the trigger of a request or a schedule; intervals count from ``since``."""
     if told.cron is not None:
         return Cron(told.cron)
     return Every(told.every_s, since) if told.every_s is not None else Once(told.at)

@@ -54,7 +54,8 @@ def test_the_scheduler_sweeps_and_ends_cleanly_when_told(
 LONG_TICK = """
 import os, signal, threading
 from schedules import __main__ as process
-from schedules.timetable import Entry
+from pipeline.core.timetable import Entry
+from pipeline.core.triggers import Every
 
 closed = threading.Event()
 close_context = process.close_context
@@ -68,7 +69,7 @@ def tick(context):
     print("closed under the tick" if closed.wait(0.5) else "the tick ended", flush=True)
 
 process.close_context = close
-process.timetable = lambda context: [Entry("long", 0.05, tick)]
+process.timetable = lambda context: [Entry("long", Every(0.05), tick)]
 process.main()
 print("closed" if closed.is_set() else "left open", flush=True)
 """
@@ -122,7 +123,8 @@ from apscheduler.executors import base as running
 from apscheduler.schedulers import base as waking
 from apscheduler.triggers import interval
 from schedules import __main__ as process
-from schedules.timetable import Entry
+from pipeline.core.timetable import Entry
+from pipeline.core.triggers import Every
 
 ticks, back, wall = [], timedelta(0), time.time
 
@@ -141,7 +143,7 @@ def tick(context):
 
 running.datetime = waking.datetime = interval.datetime = Moved
 time.time = lambda: wall() - back.total_seconds()
-process.timetable = lambda context: [Entry("often", 0.05, tick)]
+process.timetable = lambda context: [Entry("often", Every(0.05), tick)]
 process.main()
 print(len(ticks))
 """
@@ -157,3 +159,61 @@ def test_clock_that_is_set_back_stops_the_timetable_for_a_moment_only(embedded: 
     )
     assert int(ended.stdout) >= 6, ended.stderr
     assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+
+
+#: One tick hangs until the other has rung so often that ten of its own were due.
+SLOW_TICK = """
+import os, signal, threading
+from schedules import __main__ as process
+from pipeline.core.timetable import Entry
+from pipeline.core.triggers import Every
+
+often, slow, enough = [], [], threading.Event()
+
+def hang(context):
+    slow.append(1)
+    if len(slow) == 1:
+        assert enough.wait(20)
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+def ring(context):
+    often.append(1)
+    if len(often) == 10:
+        enough.set()
+
+process.timetable = lambda context: [
+    Entry("hangs", Every(0.05), hang), Entry("often", Every(0.05), ring)
+]
+process.main()
+print(len(often), len(slow))
+"""
+
+
+def test_slow_tick_starves_no_other_and_its_missed_ones_are_one(embedded: Settings) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SLOW_TICK],
+        env=environment(embedded),
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+    )
+    often, slow = map(int, ended.stdout.split())
+    assert (often >= 10, 2 <= slow <= 5) == (True, True), ended.stderr
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+
+
+def test_setting_that_names_no_entry_is_one_sentence(embedded: Settings) -> None:
+    env = {**environment(embedded), "QUAYLINE_TIMETABLE": '{"swep": "off"}'}
+    ended = subprocess.run(
+        [sys.executable, "-m", "schedules"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(
+        "Error: The setting QUAYLINE_TIMETABLE cannot be used: there is no entry 'swep'; there are "
+    )
+    assert ended.stderr.count("\n") == 1
