@@ -29,8 +29,8 @@ GRACE_S = 3600.0
 #: Reads a keyset statement from its parameters on, as ``stream`` does.
 Reader = Callable[[str, Sequence[Any]], Iterator[tuple[Any, ...]]]
 
-#: Documents whose ``blobs`` have to be there: of every schedule and job, and of tasks that are to be
-#: done. In this order: who takes over a blob from the one before is read after it.
+#: Documents whose ``blobs`` have to be there: of every schedule and job, and of tasks that are to
+#: be done. In this order: who takes over a blob from the one before is read after it.
 _DOCUMENTS = (
     "SELECT id, id, source FROM schedules WHERE id > %s ORDER BY id LIMIT %s",
     "SELECT id, id, source FROM jobs WHERE id > %s ORDER BY id LIMIT %s",
