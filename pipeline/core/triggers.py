@@ -8,14 +8,15 @@ meant.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.date import DateTrigger
-from apscheduler.triggers.interval import IntervalTrigger
+from typing import TYPE_CHECKING, Any
 
 from pipeline import clock
 from pipeline.errors import Refused
+
+if TYPE_CHECKING:
+    from apscheduler.triggers.cron import CronTrigger
+    from apscheduler.triggers.date import DateTrigger
+    from apscheduler.triggers.interval import IntervalTrigger
 
 #: From here intervals are counted, so that a restart does not begin them anew.
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -34,8 +35,11 @@ class Every:
     seconds: float
     since: datetime = EPOCH
 
-    def trigger(self, zone: str) -> IntervalTrigger:
+    def trigger(self, zone: str) -> "IntervalTrigger":
         """Return APScheduler's."""
+        # Not at the top: who submits a job loads no scheduler.
+        from apscheduler.triggers.interval import IntervalTrigger
+
         return IntervalTrigger(seconds=self.seconds, start_date=self.since, timezone=UTC)
 
     def __str__(self) -> str:
@@ -49,8 +53,10 @@ class Cron:
 
     expression: str
 
-    def trigger(self, zone: str) -> CronTrigger:
+    def trigger(self, zone: str) -> "CronTrigger":
         """Return APScheduler's; ``Refused`` for what is no expression or no zone."""
+        from apscheduler.triggers.cron import CronTrigger
+
         fields = self.expression.split()
         if len(fields) != 5:
             raise Refused(
@@ -92,8 +98,10 @@ class Once:
 
     moment: datetime
 
-    def trigger(self, zone: str) -> DateTrigger:
+    def trigger(self, zone: str) -> "DateTrigger":
         """Return APScheduler's."""
+        from apscheduler.triggers.date import DateTrigger
+
         return DateTrigger(self.moment, timezone=UTC)
 
     def __str__(self) -> str:
