@@ -30,7 +30,7 @@ OURS = ("worker-lint", "worker-light", "scheduler", "api")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack, once its API says that all it needs works."""
     with running_stack(tmp_path_factory.mktemp("stack"), (*SERVERS, *OURS)) as started:
-        eventually(lambda: _is_ready(started), within_s=90, what="the API is ready", every_s=0.5)
+        eventually(lambda: _is_ready(started), within_s=150, what="the API is ready", every_s=0.5)
         yield started
 
 
@@ -71,7 +71,7 @@ def test_archive_is_linted_as_here_and_its_report_fetched(stack: Stack, tmp_path
             told: dict[str, Any] = http.get(path).raise_for_status().json()
             return told if told["result"] else {}
 
-        told = eventually(is_reported, within_s=60, what="the job has its result", every_s=0.2)
+        told = eventually(is_reported, within_s=150, what="the job has its result", every_s=0.2)
         report = http.get(f"{path}/reports/sarif").raise_for_status().json()
     here = _violations_here(tmp_path)
     there = sorted(
