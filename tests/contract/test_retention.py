@@ -18,7 +18,7 @@ from pipeline.core.upkeep.retention import clean_old_data
 from pipeline.errors import NotFound
 from pipeline.states import JobState
 from pipeline.store import results
-from pipeline.store.database import dialect, execute, session, transaction
+from pipeline.store.database import changed, dialect, execute, session, transaction
 from pipeline.store.results import Result
 from tests.support import factories as make
 
@@ -138,7 +138,7 @@ def test_killed_in_mid_removal_leaves_whole_jobs(
     monkeypatch.setattr(retention, "STEP", 4)
     for _ in range(3):
         ended_job(context, days_ago=3)
-    changed, calls = retention.changed, []
+    calls: list[str] = []
 
     def killed(sql: str, *told: Any) -> int:
         calls.append(sql)

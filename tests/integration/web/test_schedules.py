@@ -52,7 +52,7 @@ def test_schedule_is_run_and_its_history_comes_in_pages(api: Api) -> None:
     assert [each.status_code for each in ran] == [201] * 3
     found, cursor = [], None
     while True:
-        more = {} if cursor is None else {"cursor": cursor}
+        more: dict[str, str] = {} if cursor is None else {"cursor": cursor}
         page = caller.get(f"{ADDRESS}/nightly/fires", params={"limit": 1, **more}).json()
         found += page["items"]
         cursor = page["next_cursor"]

@@ -31,7 +31,7 @@ def context(tmp_path: Path) -> Iterator[Context]:
 def scrape(figures: RowFigures) -> list[str]:
     """Return the lines of an exposition."""
     registry = CollectorRegistry()
-    registry.register(figures)  # type: ignore[arg-type]
+    registry.register(figures)
     return generate_latest(registry).decode().splitlines()
 
 
