@@ -397,9 +397,10 @@ class Job:
 
     def retry(self, *, actor: str = "client") -> "Job":
         """Submit the ended job again; what it reached is reused."""
-        again = Job(self._client, jobs.retry(self._id, actor=actor, heard=self._client.heard))
-        self._client.start()
-        return again
+        client = self._client
+        again = jobs.retry(self._id, client.settings, actor=actor, heard=client.heard)
+        client.start()
+        return Job(client, again)
 
     def executions(self) -> list[Execution]:
         """Return what runs, or ran, in containers for the job: place, progress, heartbeat, end."""

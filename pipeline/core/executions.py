@@ -299,6 +299,13 @@ def _execution(row: tuple[Any, ...]) -> Execution:
 
 # --- Their steps --------------------------------------------------------------------------------
 
+#: Nothing of the run before is said of the next one.
+_ANOTHER_RUN = (
+    "run = executions.run + 1, launched_at = NULL, completed_at = NULL, success = NULL,"
+    " result = NULL, error = NULL, stop_reason = NULL, stop_requested_at = NULL,"
+    " collect_until = NULL, exit_code = NULL"
+)
+
 
 def place(
     task_id: uuid.UUID, job_id: uuid.UUID, attempt: int, *, host: str, container: str
@@ -313,10 +320,7 @@ def place(
         "INSERT INTO executions (task_id, job_id, attempt, run, host, container, placed_at)"
         f" VALUES (%s, %s, %s, 1, %s, %s, {now})"
         " ON CONFLICT (task_id) DO UPDATE SET attempt = excluded.attempt, host = excluded.host,"
-        f" placed_at = {now}, run = executions.run + 1, launched_at = NULL, completed_at = NULL,"
-        " success = NULL, result = NULL, error = NULL, stop_reason = NULL, collect_until = NULL,"
-        " stop_requested_at = NULL, ended_at = NULL, exit_code = NULL,"
-        " removed_at = NULL",
+        f" placed_at = {now}, {_ANOTHER_RUN}, ended_at = NULL, removed_at = NULL",
         *(task_id.hex, job_id.hex, attempt, host, container),
     )
 
@@ -328,7 +332,7 @@ def take_over(task_id: uuid.UUID, attempt: int) -> None:
 
 def next_run(task_id: uuid.UUID, run: int) -> int:
     """What was launched under ``run`` is gone: the next one begins; return its number."""
-    _set(task_id, "run = run + 1, launched_at = NULL", where=f"run = {run:d}")
+    _set(task_id, _ANOTHER_RUN, where=f"run = {run:d}")
     return get(task_id).run
 
 

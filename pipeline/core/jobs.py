@@ -18,6 +18,7 @@ from pipeline.core.history import record
 from pipeline.core.kinds import get_kind
 from pipeline.errors import Conflict, DatabaseUnavailable, NotFound, Refused
 from pipeline.failpoints import Point
+from pipeline.settings import Settings
 from pipeline.states import TERMINAL_JOB, JobState, Reason
 from pipeline.store.database import as_json, dialect, execute, session, stream, transaction
 from pipeline.store.models import EventRow, JobRow
@@ -46,7 +47,9 @@ class Submission:
 
     def digest(self) -> str:
         """Return the digest by which a repeated request is recognised."""
-        told = [self.kind, self.parameters, self.source, self.priority, self.labels]
+        told: list[Any] = [self.kind, self.parameters, self.source, self.priority, self.labels]
+        if self.deadline_s is not None:
+            told.append(self.deadline_s)
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -224,13 +227,14 @@ def stop(job_id: uuid.UUID, reason: Reason, *, actor: str) -> None:
         finishing.announce(job_id)
 
 
-def retry(job_id: uuid.UUID, *, actor: str, heard: bool = True) -> uuid.UUID:
+def retry(job_id: uuid.UUID, settings: Settings, *, actor: str, heard: bool = True) -> uuid.UUID:
     """Submit the ended job again as a new one; results that were reached are reused, so only what
-    did not end well is done again."""
+    did not end well is done again. ``Refused`` where the settings no longer allow it."""
     job = get(job_id)
     if job.state not in TERMINAL_JOB:
         raise Refused(f"The job is still {job.state}; only an ended job can be run again.")
-    documents.read(get_kind(job.kind).parameters, job.parameters, "parameters")
+    kind = get_kind(job.kind)
+    kind.admit(documents.read(kind.parameters, job.parameters, "parameters"), settings)
     labels = documents.mapping(job.labels, "labels")
     return submit(
         Submission(

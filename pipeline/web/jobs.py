@@ -114,7 +114,7 @@ def cancel_job(job_id: Visible, caller: Caller) -> Changed:
 )
 def retry_job(job_id: Visible, caller: Caller, service: Serving) -> Job:
     """Submit the ended job again as a new one; results that were reached are reused."""
-    again = jobs.retry(job_id, actor=actor(caller), heard=service.heard)
+    again = jobs.retry(job_id, service.context.settings, actor=actor(caller), heard=service.heard)
     return whole(jobs.get(again), reader=caller.owner)
 
 

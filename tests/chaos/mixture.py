@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.core import jobs
 from pipeline.core.jobs import Submission
 from pipeline.producer import Client
+from pipeline.settings import Settings
 from tests.support.recount import Wanted
 
 Files = dict[str, bytes]
@@ -146,7 +147,7 @@ class Mixture:
         for job_id in self.chance.sample(self._kept, len(self._kept)):
             promise = self.cancelled.get(job_id) or self.accepted.get(job_id)
             if promise is not None and jobs.get(job_id).finished_at is not None:
-                new = str(jobs.retry(uuid.UUID(job_id), actor="soak"))
+                new = str(jobs.retry(uuid.UUID(job_id), Settings(), actor="soak"))
                 if job_id in self.refused:
                     self.refused[new] = self.refused[job_id]
                 return self._promised(new, promise.tasks, promise.bad)

@@ -21,6 +21,7 @@ from pipeline.core.jobs import Submission
 from pipeline.core.upkeep.retention import clean_old_data
 from pipeline.core.upkeep.rubbish import clean_resources
 from pipeline.errors import NotFound
+from pipeline.settings import Settings
 from pipeline.store.blobs import BlobStore, blob_name
 from pipeline.store.database import execute, session
 from tests.support import factories as make
@@ -182,7 +183,7 @@ class Deployment:
         """Run jobs again that may be removed in the same moment."""
         for job in jobs.listed(limit=3, state="succeeded"):
             with suppress(NotFound):
-                self.end(jobs.retry(job.id, actor="ann", heard=False))
+                self.end(jobs.retry(job.id, Settings(), actor="ann", heard=False))
                 self.done["retried"] += 1
 
     def look(self) -> None:

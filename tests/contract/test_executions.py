@@ -188,6 +188,20 @@ def test_progress_and_heartbeat_outlive_a_run(context: Context):
     assert told.heartbeat_at is not None
 
 
+def test_another_run_has_said_nothing_yet(context: Context):
+    _, [claim] = detached(context)
+    completed(claim.id)
+    executions.request_stop(claim.id, 1, Reason.HEARTBEAT_LOST)
+    assert executions.next_run(claim.id, 1) == 2
+    told = executions.get(claim.id)
+    assert (told.completed_at, told.success, told.result, told.error) == (None, None, None, None)
+    assert (told.stop_reason, told.stop_requested_at) == (None, None)
+    assert executions.beat([beat(claim.id, 2)]) == [Answer(live=True, cancel=False)]
+    assert executions.complete(
+        claim.id, 2, success=False, result={}, error="no", container_name="box"
+    ).live
+
+
 # --- Completion ---------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from pipeline.core.jobs import Submission
 from pipeline.core.sweep import sweep
 from pipeline.core.tasks import Claim, NewTask, Outcome
 from pipeline.errors import Conflict, NotFound, Refused
+from pipeline.settings import Settings
 from pipeline.states import JobState, Reason, TaskState
 from pipeline.store.database import execute, session
 from pipeline.store.models import JobRow, TaskRow
@@ -33,6 +34,13 @@ def test_same_idempotency_key_gives_the_same_job(context: Context) -> None:
     first = make.pending_job(idempotency_key="k", owner="ann")
     assert make.pending_job(idempotency_key="k", owner="ann") == first
     assert make.pending_job(idempotency_key="k", owner="bob") != first
+
+
+def test_idempotency_key_with_another_deadline_is_a_conflict(context: Context) -> None:
+    first = make.pending_job(idempotency_key="k", deadline_s=10)
+    assert make.pending_job(idempotency_key="k", deadline_s=10) == first
+    with pytest.raises(Conflict):
+        make.pending_job(idempotency_key="k", deadline_s=99_999)
 
 
 def test_idempotency_key_with_another_request_is_a_conflict(context: Context) -> None:
@@ -422,11 +430,11 @@ def test_struck_task_goes_alone(context: Context) -> None:
 
 def test_retry_is_a_new_job_of_the_same_request(context: Context) -> None:
     job_id = make.planned_job(context, tasks=0)
-    again = jobs.get(jobs.retry(job_id, actor="ann"))
+    again = jobs.get(jobs.retry(job_id, Settings(), actor="ann"))
     assert again.state == JobState.PENDING
     assert again.labels["retry_of"] == str(job_id)
     with pytest.raises(Refused):
-        jobs.retry(again.id, actor="ann")
+        jobs.retry(again.id, Settings(), actor="ann")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pipeline.core import executions, hosts, jobs, planning
 from pipeline.core.context import Context
 from pipeline.core.hosts import Host
 from pipeline.core.jobs import Submission
-from pipeline.errors import Transient
+from pipeline.errors import Refused, Transient
 from pipeline.kinds.container import KIND, cleaning, monitor
 from pipeline.kinds.container.engines import engine_of
 from pipeline.settings import Settings
@@ -87,6 +87,19 @@ def test_job_whose_row_cannot_be_read_is_read_again(context: Context) -> None:
 
     assert monitor.monitor(context).not_started == 1
     assert jobs.get(job_id).state == "timed_out"
+
+
+def test_image_that_is_allowed_no_longer_is_not_launched(context: Context) -> None:
+    submitted = {**TASK, "docker_image": "old/one", "schedule_to_start_s": 600}
+    job_id = jobs.submit(Submission(kind=KIND.name, parameters=submitted))
+    planning.run_plan(job_id, context)
+    make.work_off(job_id, context)
+
+    assert jobs.get(job_id).state == "failed"
+    assert "allow-list" in jobs.get(job_id).message
+    assert executions.of_job(job_id) == []
+    with pytest.raises(Refused, match="allow-list"):
+        jobs.retry(job_id, context.settings, actor="ann")
 
 
 def test_cleaning_removes_what_is_left_of_an_ended_run(context: Context) -> None:

@@ -16,6 +16,7 @@ from pipeline.core.fsck import fsck
 from pipeline.core.upkeep import retention
 from pipeline.core.upkeep.retention import clean_old_data
 from pipeline.errors import NotFound
+from pipeline.settings import Settings
 from pipeline.states import JobState
 from pipeline.store import results
 from pipeline.store.database import changed, dialect, execute, session, transaction
@@ -178,12 +179,12 @@ def test_job_that_is_run_again_keeps_its_blobs_or_is_refused(context: Context) -
     if not dialect().postgres:
         clean_old_data(keeping(context, "1"))
         with pytest.raises(NotFound):
-            jobs.retry(job_id, actor="ann")
+            jobs.retry(job_id, Settings(), actor="ann")
         return
 
     def again() -> uuid.UUID:
         with transaction():
-            made = jobs.retry(job_id, actor="ann", heard=False)
+            made = jobs.retry(job_id, Settings(), actor="ann", heard=False)
             locked.set()
             assert goes_on.wait(20)
         return made

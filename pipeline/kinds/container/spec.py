@@ -174,9 +174,9 @@ def image(task: Common, settings: Settings) -> str:
     return task.docker_image or settings.collect_image
 
 
-def admit(parameters: ContainerParameters, settings: Settings) -> None:
+def admit(parameters: ContainerParameters | Common, settings: Settings) -> None:
     """Raise ``Refused`` for an image off the allow-list, or more than a container may have."""
-    task = parameters.root
+    task = parameters.root if isinstance(parameters, ContainerParameters) else parameters
     wanted = image(task, settings)
     allowed = [*settings.allowed_images, settings.collect_image]
     if not any(_matches(wanted, each) for each in allowed):

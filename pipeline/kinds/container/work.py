@@ -10,14 +10,14 @@ from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.runner import Ledger
 from pipeline.core.tasks import Claim
-from pipeline.errors import Permanent
+from pipeline.errors import Permanent, Refused
 from pipeline.failpoints import Point
 from pipeline.kinds.container.closing import close
 from pipeline.kinds.container.doorbell import ring_end
 from pipeline.kinds.container.ending import End
 from pipeline.kinds.container.engines import engine_of
 from pipeline.kinds.container.launching import launch, placed
-from pipeline.kinds.container.spec import Common, task_of
+from pipeline.kinds.container.spec import Common, admit, task_of
 from pipeline.states import Reason, TaskState
 from pipeline.store.models import JobRow
 
@@ -32,6 +32,11 @@ def work(
 ) -> None:
     """Launch the claimed tasks' containers and leave them to the monitor."""
     task = task_of(job)
+    try:
+        # What was allowed when it was submitted may have been withdrawn since.
+        admit(task, context.settings)
+    except Refused as error:
+        raise Permanent(error.message, reason=error.reason) from error
     for claim in claims:
         if beat.stopped():
             return

@@ -197,7 +197,7 @@ def test_job_of_another_version_is_not_run_again(context: Context, column: str, 
     jobs.cancel(job_id, actor="ann")
     put("jobs", column, job_id, text)
     with pytest.raises(Permanent, match=f"{column}.* submit the job again") as told:
-        jobs.retry(job_id, actor="ann")
+        jobs.retry(job_id, Settings(), actor="ann")
     assert told.value.reason == Reason.CORRUPT
     make.take_messages()
 
