@@ -7,7 +7,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from pipeline import logs
-from pipeline.core.context import Context, close_context, open_context
+from pipeline.core.context import close_context, open_context
 from pipeline.core.schedules import firing
 from pipeline.core.ticking import LOOK_S, Ticking
 from pipeline.core.timetable import Entry, changed
@@ -37,7 +37,8 @@ def main() -> None:
     with exporting(context, _on(entries)), Ticking(entries, context) as ticking:
         while not _comes(told_to_end):
             ticking.look()
-    _leave(context)
+    with suppress(DatabaseUnavailable):
+        firing.leave(context)
     close_context()
 
 
@@ -51,12 +52,6 @@ def _comes(told: SimpleQueue[int]) -> bool:
     except Empty:
         return False
     return True
-
-
-def _leave(context: Context) -> None:
-    """Let another scheduler lead at once."""
-    with suppress(DatabaseUnavailable):
-        firing.leave(context)
 
 
 if __name__ == "__main__":

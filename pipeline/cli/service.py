@@ -47,6 +47,7 @@ def run(
     from pipeline.cli.callbacks import answering, called_back
     from pipeline.cli.clients import open_client, threads_of
     from pipeline.cli.interrupts import Interrupts
+    from pipeline.core.schedules.firing import leave
     from pipeline.core.ticking import LOOK_S, Ticking
     from pipeline.core.timetable import entries
     from pipeline.settings import get_settings
@@ -69,6 +70,7 @@ def run(
             while interrupts.signum is None:
                 interrupts.wait(LOOK_S)
                 ticking.look()
+        leave(client.context)
         note("Ending: running batches are closed first.")
 
 

@@ -68,7 +68,7 @@ def jobs_of(schedule: Schedule) -> int:
     return int(number)
 
 
-def recounted(expected: dict[Schedule, list[datetime]], until: datetime) -> dict[str, int]:
+def recounted(expected: list[tuple[Schedule, list[datetime]]], until: datetime) -> dict[str, int]:
     """Count from the rows: each time is one job, no time is missing and none is made up."""
     found: Counter[str] = Counter(fires=0, doubled=0, missed=0, unexpected=0)
     for schedule, times in expected:

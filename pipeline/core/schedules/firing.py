@@ -61,7 +61,7 @@ def run_due(context: Context) -> Fired:
     if not leads(context):
         return fired
     now = book.database_now()
-    _heed_clock(now, context)
+    _heed_clock(now)
     for schedule_id in _due(now):
         if not leads(context):
             break
@@ -289,7 +289,7 @@ def _switch_off(schedule_id: uuid.UUID, now: datetime, error: Exception) -> None
 _seen: datetime | None = None
 
 
-def _heed_clock(now: datetime, context: Context) -> None:
+def _heed_clock(now: datetime) -> None:
     """When the database's clock was set back, no schedule waits for a time that lies too far ahead.
 
     A time that comes again has its row already. The first look of a process knows no earlier one.
@@ -299,12 +299,20 @@ def _heed_clock(now: datetime, context: Context) -> None:
     if before is not None and now >= before:
         return
     for schedule in book.listed(limit=MOST_SCHEDULES):
-        if schedule.next_fire_at is None or schedule.next_fire_at <= now:
+        try:
+            _bring_back(schedule, now)
+        except Refused:
+            # Its own turn will tell.
             continue
-        following = schedule.times.after(now)
-        if following is not None and following < schedule.next_fire_at:
-            with transaction():
-                execute(
-                    "UPDATE schedules SET next_fire_at = %s WHERE id = %s AND next_fire_at > %s",
-                    *(utc_value(following), schedule.id.hex, utc_value(following)),
-                )
+
+
+def _bring_back(schedule: Schedule, now: datetime) -> None:
+    if schedule.next_fire_at is None or schedule.next_fire_at <= now:
+        return
+    following = schedule.times.after(now)
+    if following is not None and following < schedule.next_fire_at:
+        with transaction():
+            execute(
+                "UPDATE schedules SET next_fire_at = %s WHERE id = %s AND next_fire_at > %s",
+                *(utc_value(following), schedule.id.hex, utc_value(following)),
+            )

@@ -50,7 +50,8 @@ def test_schedule_is_run_and_its_history_comes_in_pages(api: Api) -> None:
     caller.post(ADDRESS, json={**WANTED, "overlap": "allow"})
     ran = [caller.post(f"{ADDRESS}/nightly/run") for _ in range(3)]
     assert [each.status_code for each in ran] == [201] * 3
-    found, cursor = [], None
+    found: list[dict[str, str]] = []
+    cursor: str | None = None
     while True:
         more: dict[str, str] = {} if cursor is None else {"cursor": cursor}
         page = caller.get(f"{ADDRESS}/nightly/fires", params={"limit": 1, **more}).json()

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core import jobs
-from pipeline.core.context import close_context, open_context
+from pipeline.core import jobs, leader
+from pipeline.core.context import Context, close_context, current_context, open_context
 from pipeline.core.jobs import Submission
+from pipeline.core.schedules import book, fires, firing
+from pipeline.core.schedules.book import Schedule
+from pipeline.core.schedules.spec import Overlap, ScheduleRequest
 from pipeline.settings import Settings
 from tests.support.waiting import eventually
 from tests.support.workers import Process, environment, scheduler
@@ -217,3 +220,31 @@ def test_setting_that_names_no_entry_is_one_sentence(embedded: Settings) -> None
         "Error: The setting QUAYLINE_TIMETABLE cannot be used: there is no entry 'swep'; there are "
     )
     assert ended.stderr.count("\n") == 1
+
+
+def repeated(context: Context) -> Schedule:
+    """Store a schedule of every second; its jobs end at once, since their source is no archive."""
+    blob = context.blobs.put(b"no archive")
+    source = {"name": "x.zip", "digest": blob.digest, "blobs": [blob.digest]}
+    job_id = jobs.submit(Submission(kind="sql_lint", parameters={}, source=source))
+    asked = ScheduleRequest(name="often", from_job=job_id, every_s=1, overlap=Overlap.ALLOW)
+    return book.create(asked, context)
+
+
+@pytest.mark.parametrize("command", [["-m", "schedules"], ["-m", "pipeline.cli", "run"]])
+def test_schedules_fire_and_the_lease_is_given_back(
+    embedded: Settings, tmp_path: Path, command: list[str]
+) -> None:
+    schedule = repeated(current_context())
+    env = {**environment(embedded), "QUAYLINE_API_PORT": "0"}
+    process = Process("fires", [sys.executable, *command], env, tmp_path).start()
+    try:
+        eventually(lambda: len(fires.listed(schedule.id)) >= 2, within_s=WITHIN_S, what="fires")
+        assert leader.leading(firing.LEASE) is not None
+        process.signal(signal.SIGTERM)
+        assert process.wait(WITHIN_S) == 0
+    finally:
+        process.kill()
+        process.show()
+    assert leader.leading(firing.LEASE) is None
+    assert {fire.outcome for fire in fires.listed(schedule.id)} == {"submitted"}
