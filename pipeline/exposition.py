@@ -10,8 +10,9 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,22 +84,39 @@ def _remove_stale() -> None:
 
 
 class Fleet:
-    """The figures of all processes that write into the folder, as Prometheus's client collects."""
+    """The figures of all processes that write into the folder, as Prometheus's client collects.
+
+    What processes had in work ends with them. What they did stays, added up in one file for all of
+    them: a fleet may replace its processes for years.
+    """
 
     def __init__(self, files: Path) -> None:
         self._files = files
+        self._lock = threading.Lock()
 
     def collect(self) -> Iterable["Metric"]:
-        """Return them; what killed processes had in work is forgotten, what they did stays."""
-        from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+        """Return them."""
+        from prometheus_client.multiprocess import MultiProcessCollector
 
-        for file in self._files.glob("gauge_live*_*.db"):
-            pid = int(file.stem.rpartition("_")[2])
-            if not _born(pid):
-                with suppress(FileNotFoundError):
-                    mark_process_dead(pid, str(self._files))
-        found: Iterable[Metric] = MultiProcessCollector(None, str(self._files)).collect()
+        with self._lock:
+            for file in self._files.glob("*.db"):
+                pid = file.stem.rpartition("_")[2]
+                if pid.isdigit() and not _born(int(pid)):
+                    self._fold(file)
+            found: Iterable[Metric] = MultiProcessCollector(None, str(self._files)).collect()
         return found
+
+    def _fold(self, file: Path) -> None:
+        """Keep what counters and histograms of a process say that is gone."""
+        from prometheus_client.mmap_dict import MmapedDict
+
+        kind = file.stem.partition("_")[0]
+        if kind in ("counter", "histogram"):
+            with closing(MmapedDict(str(self._files / f"{kind}_ended.db"))) as kept:
+                for key, value, *_ in MmapedDict.read_all_values_from_file(str(file)):
+                    kept.write_value(key, kept.read_value(key)[0] + value, 0.0)
+        # Dramatiq's hook removes those of a process that ends in peace, too.
+        file.unlink(missing_ok=True)
 
 
 def serve() -> int:

@@ -6,11 +6,10 @@ import os
 import re
 import signal
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import psutil
@@ -19,6 +18,7 @@ from dramatiq.middleware import prometheus as dramatiq_figures
 
 from pipeline import Client, metrics
 from pipeline.core.row_figures import FIGURES
+from pipeline.exposition import _all_fleets
 from pipeline.settings import Settings
 from tests.support.faults import QUEUES
 from tests.support.prometheus import DEPLOY, Prometheus, prometheus, promtool
@@ -142,9 +142,13 @@ def test_promtool_finds_no_fault_in_any_exposition(deployment: Deployment, files
 
 
 def names_told(deployment: Deployment) -> set[str]:
-    """Return the names of all series that the deployment tells."""
-    told = (deployment.exposition(name) for name in deployment.addresses)
-    return {match for text in told for match in re.findall(r"^([a-z_]+)(?:\{| )", text, re.M)}
+    """Return the names of all series that the deployment tells, or will when there are any."""
+    found: set[str] = set()
+    for name in deployment.addresses:
+        for figure, kind in re.findall(r"^# TYPE (\w+) (\w+)$", deployment.exposition(name), re.M):
+            ends = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
+            found.update(figure + end for end in ends)
+    return found
 
 
 def declared() -> set[str]:
@@ -194,32 +198,29 @@ def test_every_rule_is_loaded_and_names_what_there_is(deployment: Deployment) ->
     assert [rule["name"] for rule in rules if rule["state"] == "firing"] == []
 
 
-def test_killed_worker_process_leaves_nothing_in_the_figures(
+def test_killed_worker_process_is_replaced_in_the_figures(
     deployment: Deployment, files: int
 ) -> None:
     asked = deployment.prometheus
     asked.until("sum(quayline_worker_processes)", 2)
-    folders = Path(tempfile.gettempdir()) / f"quayline-metrics-{os.getuid()}"
-    master = psutil.Process(deployment.worker.pid).children()[0]
-    mine = {each.name for each in folders.iterdir() if each.name.startswith(f"{master.pid}-")}
-    assert len(mine) == 1
-    # The master does not notice while it stands still, and the figures are read on.
-    master.suspend()
-    writers = {
-        int(file.stem.rpartition("_")[2]) for file in (folders / mine.copy().pop()).iterdir()
-    }
-    victim = min(writers)
+    victim = next(pid for pid in writers() if deployment.worker.pid in ancestors(pid))
     os.kill(victim, signal.SIGKILL)
-    asked.until("sum(quayline_worker_processes)", 1)
-    assert asked.value("sum(quayline_lint_seconds_count)") == files
-    master.resume()
-    # `quayline worker` starts another fleet, which begins at zero, in a folder of its own.
-    asked.until("sum(quayline_worker_processes)", 2)
-    assert not asked.value("sum(quayline_lint_seconds_count)")
-
-    def is_removed() -> bool:
-        return not mine & {each.name for each in folders.iterdir()}
-
-    eventually(is_removed, within_s=30, what="the folder of the fleet that was is gone")
+    eventually(lambda: victim not in writers(), within_s=60, what="its figures are put away")
+    asked.until("sum(quayline_worker_processes)", 2, within_s=60)
+    asked.until("sum(dramatiq_messages_inprogress) or vector(0)", 0)
     deployment.client.lint({"a.sql": b"SELECT 1 + 2\n"}, dialect="ansi").wait(timeout_s=60)
-    asked.until("sum(quayline_lint_seconds_count)", 1)
+    # Those of another fleet begin at zero; those of the same one go on.
+    counted = "sum(quayline_lint_seconds_count)"
+    eventually(lambda: asked.value(counted) in (1, files + 1), within_s=30, what="all is counted")
+
+
+def writers() -> set[int]:
+    """Return the ids of the processes whose figures lie in files, of all fleets."""
+    return {int(file.stem.rpartition("_")[2]) for file in _all_fleets().glob("*/gauge_*.db")}
+
+
+def ancestors(pid: int) -> set[int]:
+    """Return the ids of the processes above it."""
+    with suppress(psutil.NoSuchProcess):
+        return {each.pid for each in psutil.Process(pid).parents()}
+    return set()

@@ -14,9 +14,10 @@ from pipeline.core.schedules import book, fires, firing
 from pipeline.core.schedules.book import Schedule
 from pipeline.core.schedules.spec import CatchUp, Outcome, Overlap
 from pipeline.store.database import execute, session
-from tests.chaos.conftest import LINES, Form
+from tests.chaos.conftest import Form
 from tests.support.fast import FastClock
 from tests.support.faults import Fleet
+from tests.support.recount import LINES
 from tests.support.schedules import made
 from tests.support.servers import Rabbit
 from tests.support.waiting import eventually

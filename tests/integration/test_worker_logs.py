@@ -14,6 +14,7 @@ from pipeline.core import jobs
 from pipeline.core.jobs import Submission
 from tests.support.faults import Fleet
 from tests.support.recount import Wanted
+from tests.support.servers import free_port
 from tests.support.waiting import eventually
 from tests.support.workers import Process, running
 
@@ -34,7 +35,10 @@ def lines(log: Path) -> list[dict[str, Any]]:
 
 def test_every_line_is_json_and_says_which_job_and_task(fleet: Fleet) -> None:
     fleet.settings = fleet.settings.model_copy(
-        update={"lint_time_limit_s": 1.0, "log_level": "debug", "log_format": "json"}
+        update={
+            **{"lint_time_limit_s": 1.0, "log_level": "debug", "log_format": "json"},
+            "worker_metrics_port": free_port(),
+        }
     )
     command = [sys.executable, "-m", "pipeline.cli", "worker", "-p", "2", "-t", "2"]
     worker = Process("worker", command, fleet.env, fleet.logs)
