@@ -5,9 +5,11 @@ client of Prometheus. What is so *now* (jobs, queues, containers) stands in rows
 there, by the scheduler alone (``pipeline/core/row_figures.py``).
 """
 
+import time
 from bisect import bisect_left
 from collections import Counter as Counts
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipeline.states import Reason
@@ -178,6 +180,20 @@ TICK_AT = Gauge(
     *("quayline_tick_last_success_timestamp_seconds", "When a tick ended well.", ("entry",))
 )
 SWEPT = Counter("quayline_swept", "What sweeps found and set going again.", ("what",))
+
+
+@contextmanager
+def tick(entry: str) -> Iterator[None]:
+    """Time a tick of the timetable; what it raises goes on."""
+    began_at = time.monotonic()
+    try:
+        yield
+        TICK_AT.set(time.time(), entry)
+    except Exception:
+        TICKS_FAILED.add(entry)
+        raise
+    finally:
+        TICK_SECONDS.observe(time.monotonic() - began_at, entry)
 
 
 _registry: "CollectorRegistry | None" = None

@@ -83,14 +83,10 @@ class WallClock:
 
 
 def _tick(entry: Entry, context: Context) -> None:
-    began_at = time.monotonic()
     try:
-        entry.run(context)
-        metrics.TICK_AT.set(time.time(), entry.name)
+        with metrics.tick(entry.name):
+            entry.run(context)
     except Transient as error:
-        metrics.TICKS_FAILED.add(entry.name)
         log.warning("A tick could not run", extra={"entry": entry.name, "error": str(error)})
     except Exception:
-        metrics.TICKS_FAILED.add(entry.name)
         log.exception("A tick failed", extra={"entry": entry.name})
-    metrics.TICK_SECONDS.observe(time.monotonic() - began_at, entry.name)
