@@ -1,10 +1,10 @@
 """How long what is due waits already, by the queue that its message goes through."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.core import finishing
-from pipeline.core.kinds import get_kind
-from pipeline.errors import Refused
+from pipeline.core.kinds import Kind, all_kinds
 from pipeline.store.database import dialect, execute, session
 from pipeline.store.models import IN_FLIGHT, UNSENT, as_utc
 
@@ -18,59 +18,75 @@ class Waiting:
     is_served: bool
 
 
-#: Queue's place in its kind, kind, when the oldest came due, whether anything is in work.
-_PLANS = """
-    SELECT 'plan', kind, min(CASE WHEN {waits} THEN not_before END),
-        max(CASE WHEN {waits} THEN 0 ELSE 1 END)
-    FROM jobs WHERE state IN ('pending', 'running') AND planned_at IS NULL AND not_before <= {now}
-    GROUP BY kind
-"""
-# In the words of the two indexes of what is open.
-_TASKS = f"""
-    SELECT 'work', j.kind, min(CASE WHEN t.state = 'pending' THEN t.not_before END),
-        max(CASE WHEN t.state = 'pending' THEN 0 ELSE 1 END)
-    FROM (SELECT job_id, state, not_before FROM tasks WHERE {UNSENT}
-        UNION ALL SELECT job_id, state, not_before FROM tasks WHERE {IN_FLIGHT}) t
-    JOIN jobs j ON j.id = t.job_id WHERE t.not_before <= {{now}} GROUP BY j.kind
-"""
-_FINISHES = """
-    SELECT 'finish', '', min(CASE WHEN {waits} THEN finished_at END),
-        max(CASE WHEN {waits} THEN 0 ELSE 1 END)
-    FROM jobs WHERE finished_at IS NOT NULL AND finalized_at IS NULL AND not_before <= {now}
-    HAVING count(*) > 0
-"""
+_UNLEASED = "not_before <= {now} AND (lease_until IS NULL OR lease_until < {now})"
+
+#: The kind, and when the oldest of it came due; of a task that is sent or to be sent, of a plan and
+#: of a report.
+_DUE: tuple[tuple[str, Callable[[Kind], str]], ...] = (
+    (
+        "SELECT kind, min(not_before) FROM jobs WHERE state IN ('pending', 'running')"
+        f" AND planned_at IS NULL AND {_UNLEASED} GROUP BY kind",
+        lambda kind: kind.plan_queue,
+    ),
+    # What waits to be sent: one task of each job tells, the one whose turn comes last. A job may
+    # have a hundred thousand of them.
+    (
+        "SELECT kind, min(since) FROM (SELECT kind, (SELECT not_before FROM tasks"
+        f" WHERE job_id = j.id AND {UNSENT} AND not_before <= {{now}}"
+        " ORDER BY size_bytes LIMIT 1) AS since FROM jobs AS j WHERE state = 'running') AS due"
+        " WHERE since IS NOT NULL GROUP BY kind",
+        lambda kind: kind.work_queue,
+    ),
+    (
+        "SELECT kind, min(since) FROM (SELECT job_id, min(not_before) AS since FROM tasks"
+        f" WHERE {IN_FLIGHT} AND state = 'pending' AND not_before <= {{now}} GROUP BY job_id)"
+        " AS sent"
+        " JOIN jobs ON jobs.id = sent.job_id GROUP BY kind",
+        lambda kind: kind.work_queue,
+    ),
+    (
+        "SELECT kind, min(not_before) FROM jobs WHERE finished_at IS NOT NULL"
+        f" AND finalized_at IS NULL AND {_UNLEASED} GROUP BY kind",
+        lambda kind: finishing.QUEUE,
+    ),
+)
+#: The kinds of which something is in work.
+_IN_WORK: tuple[tuple[str, Callable[[Kind], str]], ...] = (
+    (
+        "SELECT DISTINCT kind FROM jobs WHERE state IN ('pending', 'running')"
+        " AND planned_at IS NULL AND lease_until >= {now}",
+        lambda kind: kind.plan_queue,
+    ),
+    (
+        "SELECT DISTINCT kind FROM jobs WHERE id IN"
+        f" (SELECT job_id FROM tasks WHERE {IN_FLIGHT} AND state = 'running')",
+        lambda kind: kind.work_queue,
+    ),
+    (
+        "SELECT DISTINCT kind FROM jobs WHERE finished_at IS NOT NULL"
+        " AND finalized_at IS NULL AND lease_until >= {now}",
+        lambda kind: finishing.QUEUE,
+    ),
+)
 
 
 def oldest() -> list[Waiting]:
     """Return the oldest of every queue that something is due in."""
     now = dialect().now
-    words = {"now": now, "waits": f"lease_until IS NULL OR lease_until < {now}"}
+    kinds = {kind.name: kind for kind in all_kinds()}
+    ages: dict[str, float] = {}
+    served: set[str] = set()
     with session():
-        [(told,)] = execute(f"SELECT {now}")
-        rows = [
-            row
-            for statement in (_PLANS, _TASKS, _FINISHES)
-            for row in execute(statement.format(**words))
-        ]
-    moment = as_utc(told)
-    found: dict[str, Waiting] = {}
-    for place, kind, since, served in rows:
-        queue, due = _queue(place, kind), as_utc(since)
-        if queue is None or due is None or moment is None:
-            continue
-        age_s = max(0.0, (moment - due).total_seconds())
-        before = found.get(queue, Waiting(queue, 0.0, False))
-        is_served = before.is_served or bool(served)
-        found[queue] = Waiting(queue, max(age_s, before.oldest_s), is_served)
-    return sorted(found.values(), key=lambda each: each.queue)
-
-
-def _queue(place: str, kind: str) -> str | None:
-    """Return the queue's name; None for a kind that is not known here."""
-    if place == "finish":
-        return finishing.QUEUE
-    try:
-        known = get_kind(kind)
-    except Refused:
-        return None
-    return known.plan_queue if place == "plan" else known.work_queue
+        moment = as_utc(execute(f"SELECT {now}")[0][0])
+        assert moment is not None
+        for statement, queue_of in _DUE:
+            for name, told in execute(statement.format(now=now)):
+                since = as_utc(told)
+                if name in kinds and since is not None:
+                    queue = queue_of(kinds[name])
+                    age_s = max(0.0, (moment - since).total_seconds())
+                    ages[queue] = max(ages.get(queue, 0.0), age_s)
+        for statement, queue_of in _IN_WORK:
+            found = execute(statement.format(now=now))
+            served.update(queue_of(kinds[name]) for (name,) in found if name in kinds)
+    return [Waiting(queue, age_s, queue in served) for queue, age_s in sorted(ages.items())]

@@ -6,15 +6,24 @@ held up and does not know yet that it leads no more writes nothing.
 """
 
 import os
+from dataclasses import dataclass
 from functools import lru_cache
 
 from pipeline.clock import new_id
 from pipeline.settings import Settings
 from pipeline.store.database import dialect, execute, session, transaction
-from pipeline.store.models import LeaseRow
+from pipeline.store.models import as_utc
 
 #: A lease that ends so much further ahead than leases last was written under another clock.
 MARGIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Whose it is; ``left_s`` below 0: it lapsed so long ago."""
+
+    holder: str
+    left_s: float
 
 
 def lead(name: str, settings: Settings, *, lease_s: float) -> bool:
@@ -54,11 +63,19 @@ def release(name: str, settings: Settings) -> bool:
         )
 
 
-def leading(name: str) -> LeaseRow | None:
-    """Return the row of the lease as it stands, lapsed or not; None when nobody ever led."""
+def held(name: str) -> Lease | None:
+    """Return the lease as it stands, lapsed or not; None when nobody leads or ever led."""
     with session():
-        found: LeaseRow | None = LeaseRow.get_or_none(LeaseRow.name == name)
-    return found
+        rows = execute(
+            f"SELECT holder, lease_until, {dialect().now} FROM leases WHERE name = %s", name
+        )
+    if not rows:
+        return None
+    of, lease_until, now = rows[0]
+    until, moment = as_utc(lease_until), as_utc(now)
+    assert until is not None
+    assert moment is not None
+    return Lease(of, (until - moment).total_seconds())
 
 
 def holder(settings: Settings) -> str:

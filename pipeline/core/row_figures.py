@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pipeline.core import dead_letters, finishing
+from pipeline import clock
+from pipeline.core import dead_letters, due, health, leader
 from pipeline.core.context import Context
-from pipeline.core.kinds import Kind, all_kinds
+from pipeline.core.health import State
+from pipeline.core.kinds import all_kinds
+from pipeline.core.schedules import fires, firing
 from pipeline.states import TERMINAL_TASK, JobState, TaskState
 from pipeline.store.database import dialect, execute, session
-from pipeline.store.models import IN_FLIGHT, UNSENT, as_utc
+from pipeline.store.models import IN_FLIGHT, as_utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,21 @@ DEAD_LETTERS = RowFigure(
     "quayline_dead_letters", "Messages set aside and not sent again.", ("queue",)
 )
 
-FIGURES = (JOBS, TASKS, DUE_AGE, CONTAINERS, HEARTBEAT_AGE, HOST_UP, HOST_SLOTS, DEAD_LETTERS)
+SCHEDULE_LAG = RowFigure(
+    "quayline_schedule_lag_seconds", "The oldest due time of a schedule is so long ago; 0: none is."
+)
+LEADER = RowFigure(
+    "quayline_scheduler_lease_seconds", "The leading scheduler's lease; 0 or less: nobody leads."
+)
+HEALTH = RowFigure(
+    "quayline_health", "1: check_health has found it in this state.", ("name", "state")
+)
+HEALTH_AGE = RowFigure("quayline_health_age_seconds", "So long ago it was looked at.", ("name",))
+
+FIGURES = (
+    *(JOBS, TASKS, DUE_AGE, CONTAINERS, HEARTBEAT_AGE, HOST_UP, HOST_SLOTS, DEAD_LETTERS),
+    *(SCHEDULE_LAG, LEADER, HEALTH, HEALTH_AGE),
+)
 
 
 def jobs_and_tasks(context: Context) -> Iterator[Reading]:
@@ -101,49 +118,8 @@ def _zeros(states: type[JobState] | type[TaskState]) -> defaultdict[tuple[str, .
 
 def due_ages(context: Context) -> Iterator[Reading]:
     """Tell how long what is due has been due, for each queue that its message goes to."""
-    ages: defaultdict[str, float] = defaultdict(float)
-    for queue in dead_letters.queues():
-        ages[queue] = 0.0
-    kinds = {kind.name: kind for kind in all_kinds()}
-    with session():
-        for statement, queue_of in _DUE:
-            for name, since, now in execute(statement.format(now=dialect().now)):
-                if name in kinds:
-                    queue = queue_of(kinds[name])
-                    ages[queue] = max(ages[queue], _between(since, now))
-    yield DUE_AGE, {(queue,): age for queue, age in ages.items()}
-
-
-_UNLEASED = "not_before <= {now} AND (lease_until IS NULL OR lease_until < {now})"
-
-
-_DUE: tuple[tuple[str, Callable[[Kind], str]], ...] = (
-    (
-        "SELECT kind, min(not_before), {now} FROM jobs WHERE state IN ('pending', 'running')"
-        f" AND planned_at IS NULL AND {_UNLEASED} GROUP BY kind",
-        lambda kind: kind.plan_queue,
-    ),
-    # What waits to be sent: one task of each job tells, the one whose turn comes last. A job may
-    # have a hundred thousand of them.
-    (
-        "SELECT kind, min(since), {now} FROM (SELECT kind, (SELECT not_before FROM tasks"
-        f" WHERE job_id = j.id AND {UNSENT} AND not_before <= {{now}}"
-        " ORDER BY size_bytes LIMIT 1) AS since FROM jobs AS j WHERE state = 'running') AS due"
-        " WHERE since IS NOT NULL GROUP BY kind",
-        lambda kind: kind.work_queue,
-    ),
-    (
-        "SELECT kind, min(since), {now} FROM (SELECT job_id, min(not_before) AS since FROM tasks"
-        f" WHERE {IN_FLIGHT} AND state = 'pending' GROUP BY job_id) AS sent"
-        " JOIN jobs ON jobs.id = sent.job_id GROUP BY kind",
-        lambda kind: kind.work_queue,
-    ),
-    (
-        "SELECT kind, min(not_before), {now} FROM jobs WHERE finished_at IS NOT NULL"
-        f" AND finalized_at IS NULL AND {_UNLEASED} GROUP BY kind",
-        lambda kind: finishing.QUEUE,
-    ),
-)
+    ages: dict[tuple[str, ...], float] = {(queue,): 0.0 for queue in dead_letters.queues()}
+    yield DUE_AGE, ages | {(each.queue,): each.oldest_s for each in due.oldest()}
 
 
 def containers(context: Context) -> Iterator[Reading]:
@@ -181,6 +157,23 @@ def letters(context: Context) -> Iterator[Reading]:
     yield DEAD_LETTERS, found | {(queue,): float(number) for queue, number in rows}
 
 
+def schedules(context: Context) -> Iterator[Reading]:
+    """Tell how far firing lags, and whether somebody leads."""
+    oldest, lease = fires.oldest_due(), leader.held(firing.LEASE)
+    yield SCHEDULE_LAG, {(): 0.0 if oldest is None else _between(oldest, clock.now())}
+    yield LEADER, {(): 0.0 if lease is None else lease.left_s}
+
+
+def checks(context: Context) -> Iterator[Reading]:
+    """Tell what the last look at health has found."""
+    rows = health.latest()
+    yield (
+        HEALTH,
+        {(row.name, str(state)): float(row.state is state) for row in rows for state in State},
+    )
+    yield HEALTH_AGE, {(row.name,): row.age_s for row in rows}
+
+
 def _between(since: datetime | str, now: Any) -> float:
     then, at = as_utc(since), as_utc(now)
     return max(0.0, (at - then).total_seconds()) if at and then else 0.0
@@ -192,4 +185,6 @@ COLLECTORS: dict[str, Collector] = {
     "queues": due_ages,
     "containers": containers,
     "dead_letters": letters,
+    "schedules": schedules,
+    "health": checks,
 }

@@ -135,7 +135,7 @@ def _next(schedule: Schedule) -> datetime:
 
 
 def leads(process: Process) -> bool:
-    row = leader.leading(firing.LEASE)
+    row = leader.held(firing.LEASE)
     return row is not None and f":{process.pid}/" in str(row.holder)
 
 

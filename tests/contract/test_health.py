@@ -1,21 +1,21 @@
 """What is needed is looked at, and what was found is kept for those who cannot look."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from pipeline import broker
-from pipeline.core import due, health, hosts, leases
+from pipeline.core import due, health, hosts
 from pipeline.core.context import Context
 from pipeline.core.health import Finding, State
+from pipeline.core.schedules import firing
 from pipeline.core.upkeep import checking
 from pipeline.core.upkeep.checking import check_health
 from pipeline.errors import DatabaseUnavailable
 from pipeline.store.blobs import BlobStore
-from pipeline.store.database import dialect, execute, proxy, session, transaction
+from pipeline.store.database import dialect, execute, session, transaction
 from tests.support import factories as make
 
 
@@ -24,32 +24,25 @@ def latest() -> dict[str, health.Health]:
     return {told.name: told for told in health.latest()}
 
 
+@pytest.fixture(autouse=True)
+def nobody_leads(context: Context) -> None:
+    """No lease stands."""
+    with session():
+        execute("DELETE FROM leases")
+
+
 def on_rabbitmq(context: Context) -> Context:
     """Return a context that is not embedded; nothing is sent."""
     told = {"broker_url": "amqp://nobody@127.0.0.1:1/"}
     return Context(context.settings.model_copy(update=told), context.blobs)
 
 
-@pytest.fixture
-def led(context: Context) -> Iterator[None]:
-    """The table of leases, as a scheduler keeps it."""
-    there = proxy.obj.table_exists("leases")
-    time = "TIMESTAMPTZ" if dialect().postgres else "TEXT"
-    with session():
-        if not there:
-            execute(f"CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT, lease_until {time})")
-        execute("DELETE FROM leases")
-    yield
-    with session():
-        execute("DELETE FROM leases" if there else "DROP TABLE leases")
-
-
 def lead(holder: str, left_s: float) -> None:
     """Let a scheduler have led until then."""
     with transaction():
         execute(
-            "INSERT INTO leases (name, holder, lease_until) VALUES"
-            f" ('{checking.LEADER}', %s, {dialect().later('%s')})",
+            "INSERT INTO leases (name, holder, taken_at, lease_until) VALUES"
+            f" ('{firing.LEASE}', %s, {dialect().later('-1000')}, {dialect().later('%s')})",
             *(holder, left_s),
         )
 
@@ -140,7 +133,7 @@ def test_hosts_are_as_their_rows_say(context: Context) -> None:
     assert "hosts" not in latest(), "what is no more has no row"
 
 
-def test_scheduler_is_as_its_lease_says(context: Context, led: None) -> None:
+def test_scheduler_is_as_its_lease_says(context: Context) -> None:
     told = on_rabbitmq(context)
     assert checking._scheduler(context) is None, "an embedded service needs none"
     found = checking._scheduler(told)
@@ -158,12 +151,6 @@ def test_scheduler_is_as_its_lease_says(context: Context, led: None) -> None:
     assert found is not None
     assert found.state == "failed"
     assert found.message.startswith("No scheduler leads since 10")
-
-
-def test_schema_without_leases_has_none(context: Context) -> None:
-    if not proxy.obj.table_exists("leases"):
-        assert leases.held(checking.LEADER) is None
-    assert leases.held("of nobody") is None
 
 
 def age(job_column: str = "", task_column: str = "", seconds: float = 1000) -> None:

@@ -247,7 +247,7 @@ def test_lapsed_lease_is_taken_by_another_and_the_old_leader_stops(
     time.process("a")
     time.goes(minutes=1)
     assert run_due(context).submitted == 0
-    row = leader.leading(firing.LEASE)
+    row = leader.held(firing.LEASE)
     assert row is not None
     assert row.holder.endswith("/b")
 

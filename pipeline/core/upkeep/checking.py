@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline import broker
-from pipeline.core import due, finishing, health, hosts, leases
+from pipeline.core import due, finishing, health, hosts, leader
 from pipeline.core.context import Context
 from pipeline.core.health import Finding, State
+from pipeline.core.schedules import firing
 from pipeline.core.upkeep.chore import Chore
 from pipeline.errors import QuaylineError
 from pipeline.store import schema
@@ -19,9 +20,6 @@ from pipeline.store.database import execute, session
 LIMIT_S = 20.0
 #: Due for so long, while nothing of its queue is in work: nobody takes it.
 LATE_S = 300.0
-
-#: The lease of the scheduler that leads.
-LEADER = "scheduler"
 
 
 @dataclass(slots=True)
@@ -114,7 +112,7 @@ def _hosts(context: Context) -> Finding | None:
 def _scheduler(context: Context) -> Finding | None:
     if context.settings.embedded:
         return None
-    lease = leases.held(LEADER)
+    lease = leader.held(firing.LEASE)
     if lease is None:
         return Finding(State.WARNING, "No scheduler has ever led: start `python -m schedules`.")
     facts = {"left_s": round(lease.left_s, 3)}

@@ -240,11 +240,11 @@ def test_schedules_fire_and_the_lease_is_given_back(
     process = Process("fires", [sys.executable, *command], env, tmp_path).start()
     try:
         eventually(lambda: len(fires.listed(schedule.id)) >= 2, within_s=WITHIN_S, what="fires")
-        assert leader.leading(firing.LEASE) is not None
+        assert leader.held(firing.LEASE) is not None
         process.signal(signal.SIGTERM)
         assert process.wait(WITHIN_S) == 0
     finally:
         process.kill()
         process.show()
-    assert leader.leading(firing.LEASE) is None
+    assert leader.held(firing.LEASE) is None
     assert {fire.outcome for fire in fires.listed(schedule.id)} == {"submitted"}
