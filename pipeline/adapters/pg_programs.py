@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from pipeline.errors import Permanent, Refused
 LIMIT_S = 12 * 3600.0
 #: Asking a program for its version, in seconds.
 ASK_S = 10.0
+#: One wait for its end, in seconds.
+WAIT_S = 0.5
 
 #: Where Debian and Red Hat keep every version that is installed.
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
@@ -80,20 +83,36 @@ def _run(program: str, url: str, *arguments: str) -> None:
     command = [program, "--no-password", *arguments, f"--dbname={make_conninfo(**told)}"]
     name = Path(program).name
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            timeout=LIMIT_S,
-            check=False,
         )
-    except subprocess.TimeoutExpired as error:
-        raise Permanent(f"{name} took longer than {LIMIT_S / 3600:.0f} hours.") from error
     except OSError as error:
         raise Permanent(f"{name} cannot be run: {error}.") from error
-    if done.returncode != 0:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    with process:
+        try:
+            lines = _said(process).decode("utf-8", "replace").strip().splitlines()
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise Permanent(f"{name} took longer than {LIMIT_S / 3600:.0f} hours.") from error
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode != 0:
         why = next((line for line in lines if "error" in line.lower()), "it said nothing")
         raise Permanent(f"{name} failed: {why.removeprefix(f'{name}: ').rstrip('.')}.")
+
+
+def _said(process: subprocess.Popen[bytes]) -> bytes:
+    """Return what it said once it has ended. Whoever is to end a worker's thread can do so only
+    between two waits."""
+    ends_at = time.monotonic() + LIMIT_S
+    while True:
+        try:
+            return process.communicate(timeout=WAIT_S)[1]
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > ends_at:
+                raise

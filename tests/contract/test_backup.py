@@ -171,6 +171,23 @@ def test_only_the_newest_stay_and_what_they_need(context: Context, folder: Path)
 
 
 @on_sqlite
+def test_damaged_manifest_is_in_no_later_backups_way(context: Context, folder: Path) -> None:
+    told = filled(context)
+    save(context, folder)
+    manifest = next(folder.glob("backup-*.jsonl"))
+    manifest.write_text(manifest.read_text()[:-40])
+    with session():
+        execute("UPDATE tasks SET payload = '{}'")
+    saved = save(context, folder)
+    assert (saved.files, saved.lost) == (2, [])
+    backups = Folder(folder)
+    assert backups.find(None).name == saved.name
+    assert backups.blobs.exists(told["pack"]), "nobody knows whether it is needed"
+    save(context, folder, keep=1)
+    assert not backups.blobs.exists(told["pack"])
+
+
+@on_sqlite
 def test_rows_are_for_their_owner_alone(context: Context, folder: Path) -> None:
     """They hold the deployment's secret."""
     save(context, folder)

@@ -7,6 +7,7 @@ in its first line and a file in each other one: its name in the storage, size an
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from typing import Any, BinaryIO
 from pipeline import jsontext
 from pipeline.errors import Conflict, NotFound, Permanent, Refused, StorageUnavailable
 from pipeline.store.blobs import BlobStore, blob_name
+
+log = logging.getLogger(__name__)
 
 #: Raised when an older version could not read what this one writes.
 FORM = 1
@@ -127,18 +130,25 @@ class Folder:
         self._flush()
 
     def prune(self, keep: int) -> int:
-        """Only the newest backups are there, and what they need; return how many went."""
+        """Only the newest backups are there, and what they need; return how many went.
+
+        While one of them cannot be read, nobody knows what it needs, and all files stay.
+        """
         old = self.names()[:-keep]
         for name in old:
             self.manifest(name).unlink(missing_ok=True)
-        kept = [self.header(name) for name in self.names()]
+        try:
+            kept = [self.header(name) for name in self.names()]
+            needed = {blob_name(each.sha256) for told in kept for each in self.entries(told.name)}
+        except (Permanent, Refused) as error:
+            log.warning("Old files of backups stay", extra={"error": error.message})
+            return len(old)
         wanted = {self.manifest(header.name).name for header in kept}
         wanted |= {header.rows for header in kept} | {".lock", "blobs"}
         for path in self.path.iterdir():
             # What a backup that was killed has left, too; a stranger's file stays.
             if path.name not in wanted and path.name.startswith((".2", "rows-2")):
                 path.unlink(missing_ok=True)
-        needed = {blob_name(each.sha256) for told in kept for each in self.entries(told.name)}
         for file in self.blobs.listing():
             if file.name not in needed:
                 self.blobs.remove_old(file.name, before=float("inf"))

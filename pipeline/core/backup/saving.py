@@ -16,7 +16,7 @@ from pipeline.adapters import pg_programs
 from pipeline.core import storage_check
 from pipeline.core.backup.folder import FORM, Entry, Folder, Header, digest_of
 from pipeline.core.context import Context
-from pipeline.errors import NotFound
+from pipeline.errors import NotFound, Permanent
 from pipeline.settings import Settings
 from pipeline.store import copies, schema
 from pipeline.store.blobs import BlobStore, StoredFile
@@ -166,12 +166,15 @@ def _counted(context: Context, folder: Folder) -> Saved:
 def _before(folder: Folder) -> dict[str, Entry]:
     """Return the files of the newest backup that are not known by their content."""
     newest = folder.names()[-1:]
-    return {
-        entry.name: entry
-        for name in newest
-        for entry in folder.entries(name)
-        if not entry.name.startswith(BLOBS) and folder.blobs.exists(entry.sha256)
-    }
+    try:
+        return {
+            entry.name: entry
+            for name in newest
+            for entry in folder.entries(name)
+            if not entry.name.startswith(BLOBS) and folder.blobs.exists(entry.sha256)
+        }
+    except Permanent:
+        return {}  # What is damaged there is copied anew.
 
 
 def _files_of_jobs(storage: BlobStore, frozen: Frozen) -> Iterator[StoredFile]:

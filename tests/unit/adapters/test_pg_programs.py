@@ -1,12 +1,16 @@
 """The programs that dump and restore: found, new enough, and never told a secret aloud."""
 
+import ctypes
+import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from pipeline.adapters import pg_programs
 from pipeline.errors import Permanent, Refused
+from tests.support.waiting import eventually
 
 URL = "postgresql://ann:pass%20word@db.example:5433/quayline?sslmode=prefer"
 
@@ -92,3 +96,26 @@ def test_program_that_takes_too_long_is_ended(
     monkeypatch.setattr(pg_programs, "LIMIT_S", 0.3)
     with pytest.raises(Permanent, match="took longer than"):
         dump(programs)
+
+
+def test_program_ends_with_the_thread_that_waits_for_it(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's time limit is an exception between two steps of Python."""
+    program(programs / "path", "15.1", f"echo $$ > {programs}/pid; while :; do :; done")
+    monkeypatch.setattr(pg_programs, "WAIT_S", 0.05)
+    ours = threading.get_ident()
+
+    def end() -> None:
+        eventually(lambda: (programs / "pid").exists(), within_s=10)
+        assert ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(ours), ctypes.py_object(KeyboardInterrupt)
+        )
+
+    ender = threading.Thread(target=end)
+    ender.start()
+    with pytest.raises(KeyboardInterrupt):
+        dump(programs)
+    ender.join(10)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((programs / "pid").read_text()), 0)
