@@ -100,6 +100,7 @@ def _run(program: str, url: str, *arguments: str) -> None:
             raise Permanent(f"{name} took longer than {LIMIT_S / 3600:.0f} hours.") from error
         except BaseException:
             process.kill()
+            process.wait()  # Popen itself does not, after a KeyboardInterrupt.
             raise
     if process.returncode != 0:
         why = next((line for line in lines if "error" in line.lower()), "it said nothing")
