@@ -38,7 +38,7 @@ Collector = Callable[[Context], Iterator[Reading]]
 JOBS = RowFigure("quayline_jobs", "Jobs that are kept.", ("kind", "state"))
 TASKS = RowFigure("quayline_tasks", "Tasks of the jobs that are kept.", ("kind", "state"))
 DUE_AGE = RowFigure(
-    "quayline_queue_oldest_due_age_seconds",
+    "quayline_oldest_due_seconds",
     "For so long something has been due whose message goes to the queue; 0: nothing is.",
     ("queue",),
 )

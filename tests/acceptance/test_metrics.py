@@ -115,7 +115,7 @@ def test_figures_are_those_of_the_work(deployment: Deployment, files: int) -> No
     asked.until('quayline_jobs{kind="sql_lint",state="succeeded"}', 2)
     asked.until('quayline_tasks{kind="sql_lint",state="succeeded"}', 2 * files)
     asked.until('sum(quayline_tasks{state=~"pending|running"})', 0)
-    asked.until("max(quayline_queue_oldest_due_age_seconds)", 0)
+    asked.until("max(quayline_oldest_due_seconds)", 0)
     asked.until("min(quayline_collector_up)", 1)
     asked.until("sum(quayline_worker_processes)", 2)
     asked.until("sum(dramatiq_messages_inprogress)", 0)

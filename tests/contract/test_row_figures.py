@@ -34,7 +34,7 @@ def test_where_nothing_is_every_figure_is_zero_and_there(context: Context) -> No
     assert set(found) == {figure.name for figure in row_figures.FIGURES}
     assert found["quayline_jobs"]["sql_lint", "running"] == 0
     assert found["quayline_tasks"]["container", "pending"] == 0
-    assert found["quayline_queue_oldest_due_age_seconds"]["sql_analysis",] == 0
+    assert found["quayline_oldest_due_seconds"]["sql_analysis",] == 0
     assert found["quayline_dead_letters"]["monitoring",] == 0
     assert not any(value for values in found.values() for value in values.values())
 
@@ -68,7 +68,7 @@ def test_due_age_is_told_for_the_queue_of_each_step(context: Context) -> None:
     ended = make.planned_job(context, tasks=1)
     make.work_off(ended, context)
     aged("UPDATE jobs SET not_before = {then} WHERE id = %s", 300, ended.hex)
-    ages = told(context)["quayline_queue_oldest_due_age_seconds"]
+    ages = told(context)["quayline_oldest_due_seconds"]
     assert 100 <= ages["trivial_plan",] < 160
     assert 200 <= ages["trivial_work",] < 260
     assert 300 <= ages["monitoring",] < 360
@@ -80,9 +80,9 @@ def test_due_age_is_told_of_what_was_never_sent_and_of_nothing_in_its_pause(
 ) -> None:
     job_id = make.planned_job(context, tasks=3)
     aged("UPDATE tasks SET not_before = {then}, hinted_at = NULL, batch = NULL", 50)
-    assert 50 <= told(context)["quayline_queue_oldest_due_age_seconds"]["trivial_work",] < 110
+    assert 50 <= told(context)["quayline_oldest_due_seconds"]["trivial_work",] < 110
     aged("UPDATE tasks SET not_before = {then} WHERE job_id = %s", -50, job_id.hex)
-    assert told(context)["quayline_queue_oldest_due_age_seconds"]["trivial_work",] == 0
+    assert told(context)["quayline_oldest_due_seconds"]["trivial_work",] == 0
 
 
 def test_containers_are_counted_by_host_and_state(context: Context) -> None:
