@@ -225,7 +225,7 @@ class Settings(BaseSettings):
     retention_days: str = Field(
         "90",
         description="Days that ended jobs are kept: a number, or a JSON object by kind (and"
-        " results, dead_letters; * for all others); 0 keeps for ever.",
+        " results, dead_letters, schedule_fires; * for others); 0 keeps for ever.",
     )
     backup_dir: Path | None = Field(
         None, description="Folder that the actor `backup_data` writes to; empty: it does nothing."

@@ -9,7 +9,7 @@ from pipeline.core.kinds import all_kinds
 from pipeline.core.schedules.firing import run_due
 from pipeline.core.sweep import sweep
 from pipeline.core.timetable import Entry, sending
-from pipeline.core.triggers import Every
+from pipeline.core.triggers import Cron, Every
 
 
 def timetable(context: Context) -> list[Entry]:
@@ -19,6 +19,9 @@ def timetable(context: Context) -> list[Entry]:
         # Far below the seven days after which RabbitMQ drops a dead message.
         Entry("dead_letters", Every(60), lambda _: dead_letters.take_in()),
         Entry("schedules", Every(2), run_due),
+        sending("health_check", "check_health", Every(300)),
+        sending("cleanup", "cleanup_task_resources", Every(3600)),
+        sending("cleanup", "cleanup_old_data", Cron("0 2 * * *")),
         *(
             sending(
                 *(tick.queue, tick.actor, Every(tick.every_s)),

@@ -50,7 +50,8 @@ def sample() -> str:
         "# `quayline settings --sample` writes this file.",
     ]
     for name, field in Settings.model_fields.items():
-        default = "" if field.default_factory is not None else field.default
+        has_none = field.default_factory is not None or field.default is None
+        default = "" if has_none else field.default
         lines += ["", f"# {field.description}", f"#QUAYLINE_{name.upper()}={default}"]
     return "\n".join(lines) + "\n"
 
@@ -79,10 +80,14 @@ def told_settings() -> Iterator[Told]:
     for name, field in type(current).model_fields.items():
         yield Told(
             name=f"QUAYLINE_{name.upper()}",
-            value=masked(str(getattr(current, name))),
+            value=masked(_text(getattr(current, name))),
             is_set=name in current.model_fields_set,
             description=field.description or "",
         )
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def masked(value: str) -> str:

@@ -13,6 +13,7 @@ from pipeline.core import executions, finishing, jobs, transitions
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
 from pipeline.core.fsck import fsck
+from pipeline.core.schedules.spec import Outcome
 from pipeline.core.upkeep import retention
 from pipeline.core.upkeep.retention import clean_old_data
 from pipeline.errors import NotFound
@@ -22,6 +23,7 @@ from pipeline.store import results
 from pipeline.store.database import changed, dialect, execute, session, transaction
 from pipeline.store.results import Result
 from tests.support import factories as make
+from tests.support.schedules import made
 
 DAY_S = 86_400.0
 
@@ -73,7 +75,7 @@ def test_old_jobs_go_with_all_they_have_and_no_other(context: Context) -> None:
     events = sum(len(jobs.events(job_id)) for job_id in old)
     months = keeping(context, "30")
     wanted = {"jobs": 2, "tasks": 6, "events": events, "executions": 0}
-    wanted |= {"results": 0, "dead_letters": 0}
+    wanted |= {"results": 0, "dead_letters": 0, "schedule_fires": 0}
     assert asdict(clean_old_data(months, dry_run=True)) == wanted
     assert there() == {*old, young}, "a dry run removes nothing"
     assert asdict(clean_old_data(months)) == wanted
@@ -326,3 +328,21 @@ def test_late_word_about_a_removed_job_changes_nothing(
     assert transitions.claim_job(job_id, phase="finish", worker="late", lease_s=60) is None
     finishing.run_finish(job_id, context)
     assert there() == set()
+
+
+def test_fires_of_schedules_are_kept_as_long_as_told(context: Context) -> None:
+    schedule = made(context, "nightly", cron="0 2 * * *")
+    rows = [(days, Outcome.SKIPPED_OVERLAP) for days in (1, 20, 40)]
+    for days, outcome in rows:
+        past = dialect().later(f"-{days * 86_400}")
+        with session():
+            execute(
+                "INSERT INTO schedule_fires (schedule_id, fire_time, outcome, fired_at, actor)"
+                f" VALUES (%s, {past}, %s, {past}, 'scheduler')",
+                *(schedule.id.hex, str(outcome)),
+            )
+    keeping_days = keeping(context, '{"schedule_fires": 30}')
+    assert clean_old_data(keeping_days, dry_run=True).schedule_fires == 1
+    assert clean_old_data(keeping_days).schedule_fires == 1
+    assert clean_old_data(keeping(context, '{"schedule_fires": 10}')).schedule_fires == 1
+    assert clean_old_data(keeping(context, '{"schedule_fires": 0}')).schedule_fires == 0

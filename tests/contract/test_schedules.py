@@ -502,7 +502,7 @@ def test_history_is_pruned_in_parts_and_keeps_what_is_open(context: Context, tim
     for job_id in told[1:]:
         jobs.cancel(job_id, actor="ann")
     before = NOON + 9 * MINUTE
-    assert [fires.prune_fires(before, 5) for _ in range(3)] == [5, 2, 0]
+    assert [fires.prune(before, 5) for _ in range(3)] == [5, 2, 0]
     assert [fire.fire_time for fire in history(schedule)] == [
         NOON + number * MINUTE for number in (1, 9, 10)
     ]

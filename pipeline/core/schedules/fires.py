@@ -92,7 +92,22 @@ def open_jobs(schedule_id: uuid.UUID) -> list[uuid.UUID]:
     return [as_uuid(job_id) for (job_id,) in rows]
 
 
-def prune_fires(before: datetime, limit: int) -> int:
+_OVER = (
+    "f.fire_time < %s AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = f.job_id"
+    " AND jobs.state IN ('pending', 'running'))"
+)
+
+
+def count(before: datetime) -> int:
+    """Count the fires before then whose job is not open."""
+    with session():
+        [(number,)] = execute(
+            f"SELECT count(*) FROM schedule_fires f WHERE {_OVER}", utc_value(before)
+        )
+    return int(number)
+
+
+def prune(before: datetime, limit: int) -> int:
     """Take away up to ``limit`` fires whose time was before that one; return how many.
 
     Those of jobs that are still open stay: by them the schedule knows that they are its own.
@@ -100,9 +115,8 @@ def prune_fires(before: datetime, limit: int) -> int:
     with transaction():
         rows = execute(
             "DELETE FROM schedule_fires WHERE (schedule_id, fire_time) IN"
-            " (SELECT f.schedule_id, f.fire_time FROM schedule_fires f WHERE f.fire_time < %s"
-            " AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = f.job_id"
-            " AND jobs.state IN ('pending', 'running')) ORDER BY f.fire_time LIMIT %s) RETURNING 1",
+            f" (SELECT f.schedule_id, f.fire_time FROM schedule_fires f WHERE {_OVER}"
+            " ORDER BY f.fire_time LIMIT %s) RETURNING 1",
             *(utc_value(before), limit),
         )
     return len(rows)

@@ -1,4 +1,4 @@
-"""Removes what has ended and was kept long enough: jobs with all they have, results, dead letters.
+"""Removes what was kept long enough: ended jobs with all they have, results, dead letters, fires.
 
 A job goes whole, in one transaction with its tasks, events and executions, so that nobody ever sees
 half of one; small jobs go together. What is open, whose reports are still to be written, or whose
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from pipeline.core.context import Context
+from pipeline.core.schedules import fires
 from pipeline.core.upkeep.chore import Chore
 from pipeline.settings import Settings
 from pipeline.store import results
@@ -34,6 +35,7 @@ STEP = 5000
 
 RESULTS = "results"
 DEAD_LETTERS = "dead_letters"
+SCHEDULE_FIRES = "schedule_fires"
 
 #: A result is not removed before this: who has looked it up may not have said so yet.
 LEAST = timedelta(days=2)
@@ -62,6 +64,7 @@ class Removed:
     executions: int = 0
     results: int = 0
     dead_letters: int = 0
+    schedule_fires: int = 0
 
 
 def clean_old_data(context: Context, dry_run: bool = False) -> Removed:
@@ -73,6 +76,7 @@ def clean_old_data(context: Context, dry_run: bool = False) -> Removed:
             _clean_kind(kind, kept_s, removed, dry_run=dry_run)
     removed.results = _clean_results(context.settings, dry_run=dry_run)
     removed.dead_letters = _clean_letters(context.settings, dry_run=dry_run)
+    removed.schedule_fires = _clean_fires(context.settings, dry_run=dry_run)
     if any(asdict(removed).values()) and not dry_run:
         log.info("Old data was removed", extra=asdict(removed))
     return removed
@@ -157,6 +161,21 @@ def _clean_letters(settings: Settings, *, dry_run: bool) -> int:
                 f" (SELECT id FROM dead_letters WHERE found_at < {past} ORDER BY id LIMIT %s)",
                 *(-kept_s, STEP),
             )
+        removed += step
+    return removed
+
+
+def _clean_fires(settings: Settings, *, dry_run: bool) -> int:
+    kept_s = settings.retention_s(SCHEDULE_FIRES)
+    if kept_s is None:
+        return 0
+    with session():
+        before = _moment(execute(f"SELECT {dialect().now}")[0][0]) - timedelta(seconds=kept_s)
+    if dry_run:
+        return fires.count(before)
+    removed, step = 0, STEP
+    while step == STEP:
+        step = fires.prune(before, STEP)
         removed += step
     return removed
 
