@@ -28,9 +28,9 @@ from pipeline.core.embedded import Embedded
 from pipeline.core.executions import Execution
 from pipeline.core.jobs import Progress, Submission
 from pipeline.core.kinds import get_kind
-from pipeline.core.schedules import book, fires, firing
-from pipeline.core.schedules.book import Schedule
+from pipeline.core.schedules import book, fires, rows, turn
 from pipeline.core.schedules.fires import Fire
+from pipeline.core.schedules.rows import Schedule
 from pipeline.core.schedules.spec import ScheduleChange, ScheduleRequest
 from pipeline.core.sweep import sweep
 from pipeline.errors import Refused, WaitTimeout
@@ -287,11 +287,11 @@ class Schedules:
 
     def list(self) -> Sequence[Schedule]:
         """Return all of them, by name."""
-        return book.listed()
+        return rows.listed()
 
     def get(self, name: str) -> Schedule:
         """Return the schedule of that name; ``NotFound`` when there is none."""
-        return book.get(name)
+        return rows.get(name)
 
     def change(self, name: str, **told: Any) -> Schedule:
         """Change what is named (as in ``create``), all or nothing; return it as it stands then."""
@@ -307,11 +307,11 @@ class Schedules:
 
     def run(self, name: str, *, actor: str = "client") -> str:
         """Submit its job now, whether it is on or off; return the job's id."""
-        return str(firing.run_now(name, self._context, actor=actor))
+        return str(turn.run_now(name, self._context, actor=actor))
 
     def fires(self, name: str, *, limit: int = 50) -> Sequence[Fire]:
         """Return what came of its times, the newest first."""
-        return fires.listed(book.get(name).id, limit=limit)
+        return fires.listed(rows.get(name).id, limit=limit)
 
     def delete(self, name: str) -> None:
         """Take it and its history away; its jobs stay."""

@@ -13,8 +13,9 @@ from pipeline.cli.backup import backup, restore
 from pipeline.cli.doctor import doctor
 from pipeline.cli.hosts import hosts
 from pipeline.cli.panels import PanelCommand
-from pipeline.cli.schedules import schedules, timetable
+from pipeline.cli.schedules import schedules
 from pipeline.cli.settings_table import settings
+from pipeline.cli.timetable import timetable
 from pipeline.cli.tokens import tokens
 from pipeline.cli.upkeep import upkeep
 

@@ -1,4 +1,4 @@
-"""``quayline schedule``: what is submitted at certain times; ``quayline timetable``: what rings."""
+"""``quayline schedule``: what is submitted at certain times."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -14,7 +14,7 @@ from pipeline.cli.panels import PanelGroup
 from pipeline.errors import Refused
 
 if TYPE_CHECKING:
-    from pipeline.core.schedules.book import Schedule
+    from pipeline.core.schedules.rows import Schedule
 
 schedules = typer.Typer(
     cls=PanelGroup, no_args_is_help=True, help="What is submitted at certain times."
@@ -37,13 +37,6 @@ class Overlap(StrEnum):
     ALLOW = "allow"
     SKIP = "skip"
     CANCEL_PREVIOUS = "cancel_previous"
-
-
-class Shape(StrEnum):
-    """How a table is printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 @schedules.command("create")
@@ -170,7 +163,7 @@ def list_schedules(as_json: Json = False) -> None:
     rows = [
         [
             *(each.name, each.kind, str(each.when), each.timezone, _next(each)),
-            *(_shown(each.last_fire_at), str(each.catch_up), str(each.overlap), each.owner),
+            *(shown(each.last_fire_at), str(each.catch_up), str(each.overlap), each.owner),
         ]
         for each in found
     ]
@@ -199,12 +192,12 @@ def show(
         return
     for key, value in _document(found).items():
         if value not in (None, "", {}):
-            typer.echo(f"{key + ':':14} {_shown(value) if isinstance(value, datetime) else value}")
+            typer.echo(f"{key + ':':14} {shown(value) if isinstance(value, datetime) else value}")
     if history:
         typer.echo("")
         rows = [
             [
-                *(_shown(each.fire_time), str(each.outcome), str(each.job_id or "-"), each.actor),
+                *(shown(each.fire_time), str(each.outcome), str(each.job_id or "-"), each.actor),
                 each.message,
             ]
             for each in history
@@ -249,38 +242,6 @@ def delete(name: Name) -> None:
     note(f"Schedule {name} is gone.")
 
 
-def timetable(
-    shape: Annotated[
-        Shape, typer.Option("--format", "-f", metavar="NAME", help="table or json.")
-    ] = Shape.TABLE,
-) -> None:
-    """Show what rings periodically under these settings, and when next."""
-    from pipeline import clock
-    from pipeline.cli.clients import open_client
-    from pipeline.cli.jobs import as_document
-    from pipeline.cli.tables import print_table
-    from pipeline.core import timetable as told
-
-    with open_client() as client:
-        now = clock.now()
-        found: list[dict[str, Any]] = []
-        for entry in told.entries(client.context):
-            times = told.times(entry, client.settings)
-            found.append(
-                {
-                    "name": entry.name,
-                    "when": "off" if entry.when is None else str(entry.when),
-                    "next_run": None if times is None else times.after(now),
-                    "does": entry.sends,
-                }
-            )
-    if shape is Shape.JSON:
-        typer.echo(as_document(found))
-        return
-    rows = [[each["name"], each["when"], _shown(each["next_run"]), each["does"]] for each in found]
-    print_table(["NAME", "WHEN", "NEXT RUN", "DOES"], rows)
-
-
 def _document(told: "Schedule") -> dict[str, Any]:
     return {name: getattr(told, name) for name in type(told).__slots__ if name != "anchor_at"}
 
@@ -288,8 +249,9 @@ def _document(told: "Schedule") -> dict[str, Any]:
 def _next(told: "Schedule") -> str:
     if not told.enabled:
         return "off"
-    return "ended" if told.next_fire_at is None else f"next {_shown(told.next_fire_at)}"
+    return "ended" if told.next_fire_at is None else f"next {shown(told.next_fire_at)}"
 
 
-def _shown(moment: datetime | None) -> str:
+def shown(moment: datetime | None) -> str:
+    """Return the moment as local time, or a dash."""
     return "-" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

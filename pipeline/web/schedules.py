@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
-from pipeline.core.schedules import book, fires, firing
+from pipeline.core.schedules import book, fires, rows, turn
 from pipeline.core.schedules.spec import (
     NAME,
     CatchUp,
@@ -77,7 +77,7 @@ class Submitted(BaseModel):
 def list_schedules(caller: Operator, cursor: Cursor = None, limit: Limit = 100) -> Page[Schedule]:
     """Return everybody's, by name."""
     after = "" if cursor is None else cursors.read("schedules", cursor)
-    found = book.listed(after=after, limit=limit + 1)
+    found = rows.listed(after=after, limit=limit + 1)
     items = [_told(each, caller.owner) for each in found[:limit]]
     more = cursors.written("schedules", items[-1].name) if len(found) > limit else None
     return Page[Schedule](items=items, next_cursor=more)
@@ -93,7 +93,7 @@ def create_schedule(caller: Operator, service: Serving, wanted: ScheduleRequest)
 @router.get("/{name}", responses=responses(401, 403, 404, 409))
 def show_schedule(caller: Operator, name: Name) -> Schedule:
     """Return one with its next time and its last."""
-    return _told(book.get(name), caller.owner)
+    return _told(rows.get(name), caller.owner)
 
 
 @router.patch("/{name}", responses=responses(401, 403, 404, 408, 409, 413))
@@ -119,14 +119,14 @@ def delete_schedule(_: Operator, name: Name) -> Response:
 @router.post("/{name}/run", status_code=201, responses=responses(401, 403, 404, 409))
 def run_schedule(caller: Operator, service: Serving, name: Name) -> Submitted:
     """Submit its job now, whether it is on or off; 409 where its overlap policy forbids that."""
-    return Submitted(job_id=firing.run_now(name, service.context, actor=actor(caller)))
+    return Submitted(job_id=turn.run_now(name, service.context, actor=actor(caller)))
 
 
 @router.get("/{name}/fires", responses=responses(401, 403, 404, 409))
 def list_fires(_: Operator, name: Name, cursor: Cursor = None, limit: Limit = 100) -> Page[Fire]:
     """Return what came of its times, the newest first."""
     before = None if cursor is None else EPOCH + cursors.number("fires", cursor) * MOMENT
-    found = fires.listed(book.get(name).id, before=before, limit=limit + 1)
+    found = fires.listed(rows.get(name).id, before=before, limit=limit + 1)
     items = [
         Fire(**{each: getattr(fire, each) for each in Fire.model_fields}) for fire in found[:limit]
     ]
@@ -136,7 +136,7 @@ def list_fires(_: Operator, name: Name, cursor: Cursor = None, limit: Limit = 10
     return Page[Fire](items=items, next_cursor=more)
 
 
-def _told(schedule: book.Schedule, reader: str) -> Schedule:
+def _told(schedule: rows.Schedule, reader: str) -> Schedule:
     told = {name: getattr(schedule, name) for name in Schedule.model_fields}
     if schedule.owner != reader:
         told["parameters"] = None

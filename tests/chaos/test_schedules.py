@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pipeline.core import leader
-from pipeline.core.schedules import book, fires, firing
-from pipeline.core.schedules.book import Schedule
+from pipeline.core.schedules import fires, firing, rows
+from pipeline.core.schedules.rows import Schedule
 from pipeline.core.schedules.spec import CatchUp, Outcome, Overlap
 from pipeline.store.database import execute, session
 from tests.chaos.conftest import Form
@@ -36,14 +36,14 @@ class Hour:
 
     def __init__(self, fleet: Fleet, speed: float, patch: pytest.MonkeyPatch, **told: Any) -> None:
         self.fleet = fleet
-        self._honest = book.database_now
+        self._honest = rows.database_now
         since = self._honest()
         self._clock = FastClock(FIRST.isoformat(), since.isoformat(), speed)
         self.now = self._clock.over(self._honest)
         settings = {"timetable": LOOKS, "schedule_lease_s": 0.6, **told}
         fleet.settings = fleet.settings.model_copy(update=settings)
         fleet.more_env = self._clock.environment
-        patch.setattr(book, "database_now", lambda: FIRST)
+        patch.setattr(rows, "database_now", lambda: FIRST)
 
     def scheduler(self, name: str) -> Process:
         """Return a scheduler process, not yet started."""
@@ -73,8 +73,7 @@ def recounted(expected: list[tuple[Schedule, list[datetime]]], until: datetime) 
     """Count from the rows: each time is one job, no time is missing and none is made up."""
     found: Counter[str] = Counter(fires=0, doubled=0, missed=0, unexpected=0)
     for schedule, times in expected:
-        rows = fired(schedule)
-        seen = Counter(row.fire_time for row in rows if row.outcome is Outcome.SUBMITTED)
+        seen = Counter(row.fire_time for row in fired(schedule) if row.outcome is Outcome.SUBMITTED)
         found["fires"] += len(seen)
         found["doubled"] += jobs_of(schedule) - len(seen)
         found["missed"] += len(set(times) - set(seen))
@@ -130,7 +129,7 @@ def test_schedulers_are_killed_in_an_hour_and_each_time_is_a_job_once(
 
 
 def _next(schedule: Schedule) -> datetime:
-    found = book.get(schedule.name).next_fire_at
+    found = rows.get(schedule.name).next_fire_at
     return FIRST + timedelta(days=1) if found is None else found
 
 

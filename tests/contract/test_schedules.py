@@ -11,13 +11,14 @@ import pytest
 from pipeline import broker
 from pipeline.core import jobs, leader
 from pipeline.core.context import Context
-from pipeline.core.schedules import book, fires, firing
-from pipeline.core.schedules.firing import run_due, run_now
+from pipeline.core.schedules import book, fires, firing, rows, turn
+from pipeline.core.schedules.firing import run_due
 from pipeline.core.schedules.spec import CatchUp, Outcome, Overlap, ScheduleChange
+from pipeline.core.schedules.turn import run_now
 from pipeline.core.sweep import sweep
 from pipeline.errors import Conflict, NotFound, Refused
 from pipeline.states import JobState
-from pipeline.store.database import execute, session, transaction
+from pipeline.store.database import dialect, execute, session, transaction
 from tests.support import factories as make
 from tests.support.schedules import MINUTE, NOON, Time, clear, history, made, outcomes
 
@@ -30,7 +31,7 @@ def time(context: Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[Time]:
     clear()
 
 
-def job_ids(schedule: book.Schedule) -> list[uuid.UUID]:
+def job_ids(schedule: rows.Schedule) -> list[uuid.UUID]:
     return [fire.job_id for fire in history(schedule) if fire.job_id is not None]
 
 
@@ -48,7 +49,7 @@ def test_time_that_has_come_is_a_job_once_and_the_next_one_is_noted(
     job = jobs.get(fire.job_id)
     assert (job.kind, job.owner, job.priority) == ("trivial", "ann", 7)
     assert job.labels == {"team": "web", "schedule": "often"}
-    now = book.get("often")
+    now = rows.get("often")
     assert (now.next_fire_at, now.last_fire_at) == (NOON + 2 * MINUTE, NOON + MINUTE)
     assert make.take_messages() == [("plan_trivial", (str(fire.job_id),))]
 
@@ -151,7 +152,7 @@ def test_long_catch_up_goes_on_in_the_next_look_and_holds_up_no_other(
     first = made(context, "first", catch_up=CatchUp.ALL, overlap=Overlap.ALLOW)
     other = made(context, "other", cron="0 * * * *")
     time.goes(minutes=250)
-    assert run_due(context).submitted == firing.MOST_JOBS + 1
+    assert run_due(context).submitted == turn.MOST_JOBS + 1
     assert outcomes(other)["submitted"] == 1
     assert [run_due(context).submitted for _ in range(3)] == [100, 50, 0]
     assert outcomes(first) == {"submitted": 250}
@@ -160,7 +161,7 @@ def test_long_catch_up_goes_on_in_the_next_look_and_holds_up_no_other(
 def test_long_outage_of_a_schedule_that_skips_is_written_in_parts(
     context: Context, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(firing, "MOST_ROWS", 70)
+    monkeypatch.setattr(turn, "MOST_ROWS", 70)
     schedule = made(context, cron="*/10 * * * *", catch_up=CatchUp.ONCE)
     time.goes(minutes=10 * 150 + 5)
     told = [run_due(context) for _ in range(4)]
@@ -198,7 +199,7 @@ def test_cancel_that_was_not_carried_out_is_the_sweeps(
     context: Context, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schedule = made(context, overlap=Overlap.CANCEL_PREVIOUS)
-    monkeypatch.setattr(firing, "_tell", lambda *_: None)
+    monkeypatch.setattr(firing, "tell", lambda *_: None)
     for _ in range(2):
         time.goes(minutes=1)
         run_due(context)
@@ -231,7 +232,7 @@ def test_who_does_not_lead_does_nothing(context: Context, time: Time) -> None:
 def lapse() -> None:
     """Let the lease be over."""
     with session():
-        execute("UPDATE leases SET lease_until = taken_at")
+        execute(f"UPDATE leases SET lease_until = {dialect().later('-1')}")
 
 
 def test_lapsed_lease_is_taken_by_another_and_the_old_leader_stops(
@@ -348,7 +349,7 @@ def test_clock_that_is_set_back_neither_repeats_a_time_nor_waits_for_one(
     assert len(job_ids(schedule)) == 10
     time.goes(minutes=-5)
     run_due(context)
-    assert book.get("often").next_fire_at == NOON + 6 * MINUTE
+    assert rows.get("often").next_fire_at == NOON + 6 * MINUTE
     for _ in range(7):
         time.goes(minutes=1)
         run_due(context)
@@ -364,7 +365,7 @@ def test_single_moment_comes_once_and_then_the_schedule_has_ended(
     schedule = made(context, at=NOON + timedelta(hours=1))
     time.goes(minutes=61)
     assert [run_due(context).submitted for _ in range(2)] == [1, 0]
-    now = book.get("often")
+    now = rows.get("often")
     assert (now.next_fire_at, now.has_ended) == (None, True)
     assert len(history(schedule)) == 1
 
@@ -414,7 +415,7 @@ def test_schedule_that_could_not_be_submitted_is_not_stored(
         asked["cron"] = "* * * * *"
     with pytest.raises(Refused, match=why):
         book.create(ScheduleRequest(**asked), context)
-    assert book.listed() == []
+    assert rows.listed() == []
 
 
 def test_bad_change_changes_nothing(context: Context, time: Time) -> None:
@@ -422,7 +423,7 @@ def test_bad_change_changes_nothing(context: Context, time: Time) -> None:
     for told in ({"parameters": {"x": 1}}, {"cron": "x"}, {"timezone": "Nowhere"}):
         with pytest.raises(Refused):
             book.change("often", ScheduleChange(priority=9, **told), context)
-    assert book.get("often") == before
+    assert rows.get("often") == before
 
 
 def test_change_of_the_trigger_counts_from_now(context: Context, time: Time) -> None:
@@ -451,7 +452,7 @@ def test_parameters_that_are_refused_by_now_are_told_in_the_history(
     [fire] = history(schedule)
     assert (fire.outcome, fire.job_id) == ("refused", None)
     assert "There is no kind of job named 'gone'" in fire.message
-    assert book.get("often").next_fire_at == NOON + 2 * MINUTE
+    assert rows.get("often").next_fire_at == NOON + 2 * MINUTE
 
 
 @pytest.mark.parametrize("bent", ["parameters = 'x'", "timezone = 'Nowhere/Land'", "labels = '1'"])
@@ -464,7 +465,7 @@ def test_row_that_nobody_reads_costs_itself(context: Context, time: Time, bent: 
     assert [fire.outcome for fire in history(broken)] == ["refused"]
     assert "switched off" in history(broken)[0].message
     assert outcomes(other) == {"submitted": 1}
-    assert "other" in [each.name for each in book.listed()]
+    assert "other" in [each.name for each in rows.listed()]
     book.delete("broken")
 
 
@@ -489,7 +490,7 @@ def test_deleted_schedule_takes_its_history_and_leaves_its_jobs(
     [job_id] = job_ids(schedule)
     book.delete("often")
     assert (history(schedule), jobs.get(job_id).state) == ([], JobState.PENDING)
-    for gone in (lambda: book.delete("often"), lambda: book.get("often")):
+    for gone in (lambda: book.delete("often"), lambda: rows.get("often")):
         with pytest.raises(NotFound):
             gone()
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from pipeline.core.kinds import register
-from pipeline.core.schedules import book
+from pipeline.core.schedules import rows
 from schedules.__main__ import main
 from tests.support.trivial import KIND
 
@@ -44,6 +44,6 @@ class FastClock:
 
 
 if __name__ == "__main__":
-    book.database_now = FastClock(**json.loads(os.environ[CLOCK])).over(book.database_now)
+    rows.database_now = FastClock(**json.loads(os.environ[CLOCK])).over(rows.database_now)
     register(KIND)
     main()

@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.core import leader
 from pipeline.core.context import Context
-from pipeline.core.schedules import book, fires, firing
-from pipeline.core.schedules.book import Schedule
+from pipeline.core.schedules import book, fires, firing, rows
 from pipeline.core.schedules.fires import Fire
+from pipeline.core.schedules.rows import Schedule
 from pipeline.core.schedules.spec import ScheduleRequest
 from pipeline.store.database import execute, session
 
@@ -25,7 +25,7 @@ class Time:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
         self.now = NOON
-        monkeypatch.setattr(book, "database_now", lambda: self.now)
+        monkeypatch.setattr(rows, "database_now", lambda: self.now)
         monkeypatch.setattr(firing, "_seen", None)
 
     def goes(self, *, minutes: float) -> None:

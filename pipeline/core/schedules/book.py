@@ -1,85 +1,25 @@
-"""The schedules' rows: make, look, change, take away. What cannot be submitted is not stored."""
+"""Schedules are made, changed and taken away; what could not be submitted is not stored."""
 
-import logging
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from pipeline import clock
 from pipeline.core import documents, jobs
 from pipeline.core.context import Context
 from pipeline.core.kinds import Kind, get_kind
-from pipeline.core.schedules.spec import (
-    CatchUp,
-    Overlap,
-    ScheduleChange,
-    ScheduleRequest,
-    when,
-)
-from pipeline.core.triggers import Times, When
-from pipeline.errors import Conflict, NotFound, Permanent, Refused
-from pipeline.store.database import as_json, as_uuid, dialect, execute, session, transaction
-from pipeline.store.models import JobRow, ScheduleRow, as_utc, utc_value
-
-log = logging.getLogger(__name__)
+from pipeline.core.schedules import rows
+from pipeline.core.schedules.rows import Schedule
+from pipeline.core.schedules.spec import ScheduleChange, ScheduleRequest, when
+from pipeline.core.triggers import Times
+from pipeline.errors import Conflict, NotFound, Refused
+from pipeline.store.database import as_json, as_uuid, execute, transaction
+from pipeline.store.models import JobRow, utc_value
 
 #: Fires that one statement takes away.
 STEP = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """A schedule as its row stands."""
-
-    id: uuid.UUID
-    name: str
-    owner: str
-    kind: str
-    parameters: dict[str, Any]
-    source: dict[str, Any] | None
-    priority: int
-    labels: dict[str, str]
-    deadline_s: float | None
-    cron: str | None
-    every_s: float | None
-    at: datetime | None
-    timezone: str
-    anchor_at: datetime
-    enabled: bool
-    catch_up: CatchUp
-    overlap: Overlap
-    created_at: datetime
-    next_fire_at: datetime | None
-    last_fire_at: datetime | None
-
-    @property
-    def when(self) -> When:
-        """Its trigger."""
-        return when(self, self.anchor_at)
-
-    @property
-    def times(self) -> Times:
-        """The moments at which it fires."""
-        return Times(self.when, self.timezone)
-
-    @property
-    def has_ended(self) -> bool:
-        """True when it is on and no time is left."""
-        return self.enabled and self.next_fire_at is None
-
-
-def database_now() -> datetime:
-    """Return the database's clock, by which times come."""
-    with session():
-        [(told,)] = execute(f"SELECT {dialect().now}")
-    now = as_utc(told)
-    assert now is not None
-    return now
 
 
 def create(asked: ScheduleRequest, context: Context, *, owner: str = "") -> Schedule:
@@ -94,7 +34,7 @@ def create(asked: ScheduleRequest, context: Context, *, owner: str = "") -> Sche
     if parameters is None:
         parameters = {} if job is None else documents.mapping(job.parameters, "parameters")
     check(kind, parameters, context)
-    now = database_now()
+    now = rows.database_now()
     # Whole seconds: what people read is what is counted.
     anchor = now.replace(microsecond=0)
     zone = asked.timezone or context.settings.timezone
@@ -126,7 +66,7 @@ def create(asked: ScheduleRequest, context: Context, *, owner: str = "") -> Sche
         )
     if not made:
         raise Conflict(f"There is a schedule {asked.name!r} already.")
-    return get(asked.name)
+    return rows.get(asked.name)
 
 
 def _kind_name(asked: ScheduleRequest, job: JobRow | None) -> str:
@@ -191,52 +131,6 @@ def _first(times: Times, now: datetime) -> datetime:
     return first
 
 
-def get(name: str) -> Schedule:
-    """Return the schedule of that name; ``NotFound`` when there is none."""
-    with session():
-        row = ScheduleRow.get_or_none(ScheduleRow.name == name)
-        if row is None:
-            raise NotFound(f"There is no schedule {name!r}.")
-        return as_schedule(row)
-
-
-def as_schedule(row: ScheduleRow) -> Schedule:
-    """Return what the row says; ``Permanent`` when it holds something else."""
-    told = {name: getattr(row, name) for name in Schedule.__slots__}
-    documents_of = {name: _document(told[name], name) for name in ("parameters", "labels")}
-    source = None if row.source is None else _document(row.source, "source")
-    policies = {"catch_up": CatchUp(row.catch_up), "overlap": Overlap(row.overlap)}
-    return Schedule(
-        **{**told, **documents_of, **policies, "source": source, "enabled": bool(row.enabled)}
-    )
-
-
-def _document(text: str, name: str) -> dict[str, Any]:
-    try:
-        return documents.mapping(orjson.loads(text), name)
-    except orjson.JSONDecodeError as error:
-        raise documents.corrupt(f"{name} is no JSON") from error
-
-
-def listed(*, after: str = "", limit: int = 10_000) -> list[Schedule]:
-    """Return schedules by their names, from the one after that name on.
-
-    One that this version does not read costs itself.
-    """
-    query = ScheduleRow.select().where(ScheduleRow.name > after)
-    with session():
-        rows = list(query.order_by(ScheduleRow.name).limit(limit))
-    found = []
-    for row in rows:
-        try:
-            found.append(as_schedule(row))
-        except Permanent as error:
-            log.error(
-                "A schedule cannot be read", extra={"schedule": row.name, "error": str(error)}
-            )
-    return found
-
-
 def change(name: str, asked: ScheduleChange, context: Context) -> Schedule:
     """Change what is named, all or nothing; return the schedule as it stands then.
 
@@ -245,19 +139,13 @@ def change(name: str, asked: ScheduleChange, context: Context) -> Schedule:
     """
     with transaction():
         # Nobody fires or changes it meanwhile.
-        locked(name)
-        told = get(name)
+        rows.locked(name)
+        told = rows.get(name)
         row = _changed(told, asked, context)
         if row:
             columns = ", ".join(f"{column} = %s" for column in row)
             execute(f"UPDATE schedules SET {columns} WHERE id = %s", *row.values(), told.id.hex)
-        return get(name)
-
-
-def locked(name: str) -> None:
-    """Hold the schedule's row until the transaction ends."""
-    lock = " FOR UPDATE" if dialect().postgres else ""
-    execute(f"SELECT 1 FROM schedules WHERE name = %s{lock}", name)
+        return rows.get(name)
 
 
 def _changed(told: Schedule, asked: ScheduleChange, context: Context) -> dict[str, Any]:
@@ -289,7 +177,7 @@ def _replanned(told: Schedule, asked: ScheduleChange) -> dict[str, Any]:
     row: dict[str, Any] = {"enabled": int(enabled), "next_fire_at": None}
     if not is_moved and not enabled:
         return row
-    now = database_now()
+    now = rows.database_now()
     anchor = now.replace(microsecond=0) if asked.triggers else told.anchor_at
     zone = asked.timezone or told.timezone
     first = _first(Times(when(asked if asked.triggers else told, anchor), zone), now)
@@ -302,13 +190,13 @@ def _replanned(told: Schedule, asked: ScheduleChange) -> dict[str, Any]:
 def delete(name: str) -> None:
     """Take a schedule and its history away; its jobs stay. ``NotFound`` when there is none."""
     with transaction():
-        rows = execute(
+        found = execute(
             "UPDATE schedules SET enabled = 0, next_fire_at = NULL WHERE name = %s RETURNING id",
             name,
         )
-    if not rows:
+    if not found:
         raise NotFound(f"There is no schedule {name!r}.")
-    schedule_id = as_uuid(rows[0][0]).hex
+    schedule_id = as_uuid(found[0][0]).hex
     while True:
         with transaction():
             gone = execute(

@@ -13,7 +13,7 @@ from pipeline.core import jobs, leader
 from pipeline.core.context import Context, close_context, current_context, open_context
 from pipeline.core.jobs import Submission
 from pipeline.core.schedules import book, fires, firing
-from pipeline.core.schedules.book import Schedule
+from pipeline.core.schedules.rows import Schedule
 from pipeline.core.schedules.spec import Overlap, ScheduleRequest
 from pipeline.settings import Settings
 from tests.support.waiting import eventually

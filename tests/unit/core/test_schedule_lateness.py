@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pipeline.core.schedules.lateness import runs
 from pipeline.core.schedules.spec import CatchUp
-from pipeline.core.schedules.turns import runs
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
