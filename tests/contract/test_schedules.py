@@ -357,6 +357,8 @@ def test_clock_that_is_set_back_neither_repeats_a_time_nor_waits_for_one(
         NOON + number * MINUTE for number in range(1, 13)
     ]
     assert outcomes(schedule) == {"submitted": 12}
+    with session():
+        assert execute("SELECT count(*) FROM jobs") == [(12,)]
 
 
 def test_single_moment_comes_once_and_then_the_schedule_has_ended(

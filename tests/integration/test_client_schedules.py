@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_job_is_repeated_with_its_source(client: Client) -> None:
     ],
 )
 def test_what_could_not_be_submitted_is_refused(
-    client: Client, document: dict[str, object], told: dict[str, object], why: str
+    client: Client, document: dict[str, object], told: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(Refused, match=why):
         client.schedules.create("x", document, **told)
