@@ -22,6 +22,11 @@ def timetable(context: Context) -> list[Entry]:
         sending("health_check", "check_health", Every(300)),
         sending("cleanup", "cleanup_task_resources", Every(3600)),
         sending("cleanup", "cleanup_old_data", Cron("0 2 * * *")),
+        sending(
+            *("migration", "backup_data", Cron("0 3 * * *")),
+            is_needed=lambda: context.settings.backup_dir is not None,
+        ),
+        sending("migration", "update_indexes", Cron("0 4 * * sun")),
         *(
             sending(
                 *(tick.queue, tick.actor, Every(tick.every_s)),

@@ -61,9 +61,7 @@ DEAD_LETTERS = RowFigure(
 SCHEDULE_LAG = RowFigure(
     "quayline_schedule_lag_seconds", "The oldest due time of a schedule is so long ago; 0: none is."
 )
-LEADER = RowFigure(
-    "quayline_scheduler_lease_seconds", "The leading scheduler's lease; 0 or less: nobody leads."
-)
+LEADER = RowFigure("quayline_scheduler_leader", "1: one of the schedulers leads.")
 HEALTH = RowFigure(
     "quayline_health", "1: check_health has found it in this state.", ("name", "state")
 )
@@ -161,7 +159,7 @@ def schedules(context: Context) -> Iterator[Reading]:
     """Tell how far firing lags, and whether somebody leads."""
     oldest, lease = fires.oldest_due(), leader.held(firing.LEASE)
     yield SCHEDULE_LAG, {(): 0.0 if oldest is None else _between(oldest, clock.now())}
-    yield LEADER, {(): 0.0 if lease is None else lease.left_s}
+    yield LEADER, {(): float(lease is not None and lease.left_s > 0)}
 
 
 def checks(context: Context) -> Iterator[Reading]:

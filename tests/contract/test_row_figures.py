@@ -6,12 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline import metrics
-from pipeline.core import dead_letters, executions, hosts, row_figures, runner, transitions
+from pipeline.core import dead_letters, executions, health, hosts, row_figures, runner, transitions
 from pipeline.core.context import Context
+from pipeline.core.health import Finding, State
+from pipeline.core.schedules import firing
 from pipeline.core.sweep import sweep
 from pipeline.states import Reason, TaskState
-from pipeline.store.database import dialect, execute, transaction
+from pipeline.store.database import dialect, execute, session, transaction
 from tests.support import factories as make
+from tests.support.schedules import clear, made
 
 
 def told(context: Context) -> dict[str, Mapping[tuple[str, ...], float]]:
@@ -182,3 +185,28 @@ def test_claim_that_was_lost_meanwhile_is_not_counted(context: Context) -> None:
 def test_message_about_a_job_that_is_gone_counts_nothing(context: Context) -> None:
     metrics.begin()
     runner.run_batch(uuid.uuid4(), uuid.uuid4(), context)
+
+
+def test_leader_and_lag_of_schedules_are_told(context: Context) -> None:
+    clear()
+    found = told(context)
+    assert found["quayline_scheduler_leader"][()] == 0
+    assert found["quayline_schedule_lag_seconds"][()] == 0
+    assert firing.leads(context)
+    made(context, "late", every_s=60)
+    aged("UPDATE schedules SET next_fire_at = {then}", 100)
+    found = told(context)
+    assert found["quayline_scheduler_leader"][()] == 1
+    assert 100 <= found["quayline_schedule_lag_seconds"][()] < 160
+    with session():
+        execute(f"UPDATE leases SET lease_until = {dialect().later('-1')}")
+    assert told(context)["quayline_scheduler_leader"][()] == 0
+    clear()
+
+
+def test_health_is_told_as_it_was_found(context: Context) -> None:
+    health.note({"storage": Finding(State.FAILED, "full"), "broker": Finding(State.OK, "")})
+    found = told(context)
+    states = {labels for labels, number in found["quayline_health"].items() if number}
+    assert states == {("storage", "failed"), ("broker", "ok")}
+    assert 0 <= found["quayline_health_age_seconds"]["storage",] < 60

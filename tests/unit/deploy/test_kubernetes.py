@@ -131,7 +131,7 @@ def test_workers_are_scaled_by_the_age_of_their_own_queues_and_by_nothing_else()
         assert told.least <= told.fallback.replicas <= told.most
         assert told.scale_target.name == name
         found = re.fullmatch(
-            r'max\(quayline_queue_oldest_due_age_seconds\{queue=~"([a-z_|]+)"\}\)',
+            r'max\(quayline_oldest_due_seconds\{queue=~"([a-z_|]+)"\}\)',
             told.triggers[0].metadata.query,
         )
         assert found, name
