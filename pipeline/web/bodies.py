@@ -13,6 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from pipeline.settings import Settings
+from pipeline.web import problems
+from pipeline.web.pace import Pace
+from pipeline.web.problems import unauthenticated
 
 #: Deeper documents are no data that anybody wants to keep.
 MOST_DEPTH = 100
@@ -22,15 +25,18 @@ class LimitedRequest(Request):
     """A request whose body comes to an end: in bytes and in time."""
 
     async def stream(self) -> AsyncIterator[bytes]:  # type: ignore[override]
-        """Yield the body; 413 past the limit, 408 when nothing comes."""
+        """Yield the body; 413 past the limit, 408 when nothing comes or too little."""
         settings: Settings = self.app.state.service.context.settings
         check_length(self, settings.api_max_body_bytes, "QUAYLINE_API_MAX_BODY_BYTES")
         size = 0
+        pace = Pace(settings.api_patience_s)
         pieces = super().stream()
         async for piece in patiently(pieces, settings.api_patience_s):
             size += len(piece)
             if size > settings.api_max_body_bytes:
                 raise too_large(settings.api_max_body_bytes, "QUAYLINE_API_MAX_BODY_BYTES")
+            if piece:
+                pace.check(size)
             yield piece
 
     async def json(self) -> Any:
@@ -45,13 +51,15 @@ class LimitedRequest(Request):
 
 
 class LimitedRoute(APIRoute):
-    """A route whose body is read by ``LimitedRequest``."""
+    """A route that needs a token, whose body is read by ``LimitedRequest``: not without one."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler."""
         handle = super().get_route_handler()
 
         async def limited(request: Request) -> Response:
+            if "token" not in request.path_params and "authorization" not in request.headers:
+                raise unauthenticated(problems.EXAMPLES[401])
             return await handle(LimitedRequest(request.scope, request.receive))
 
         return limited

@@ -1,12 +1,14 @@
-"""HTTP/1.1 of the server, with an end to clients that begin a request and do not go on."""
+"""HTTP/1.1 of the server, with an end to clients that do not go on: with what they send, or take."""
 
 import asyncio
+import time
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.web import problems
+from pipeline.web.pace import LEAST_BYTES_PER_S
 
 #: Between two looks; whoever is between two requests at both is let go.
 LOOK_S = 20.0
@@ -17,6 +19,12 @@ class PatientProtocol(H11Protocol):
     whose request was answered before it was sent whole."""
 
     look_s = LOOK_S
+    patience_s = LOOK_S
+
+    @classmethod
+    def with_patience(cls, patience_s: float) -> type["PatientProtocol"]:
+        """Return the protocol that lets go whoever takes nothing of an answer for so long."""
+        return type(cls.__name__, (cls,), {"patience_s": patience_s})
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to look."""
@@ -24,6 +32,8 @@ class PatientProtocol(H11Protocol):
         # Whatever the process logs: such a line holds the token that rides in a path.
         self.access_log = False
         self._last_seen: Any = self
+        self._took_at = time.monotonic()
+        self._untaken_bytes = 0
         self._looking = self.loop.call_later(self.look_s, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -31,12 +41,32 @@ class PatientProtocol(H11Protocol):
         self._looking.cancel()
         super().connection_lost(exc)
 
+    def resume_writing(self) -> None:
+        """The client has taken something."""
+        self._untaken_bytes = 0
+        super().resume_writing()
+
+    def _takes_nothing(self) -> bool:
+        """Tell whether an answer has waited too long for its client, or for too much of it."""
+        waiting_bytes = self.transport.get_write_buffer_size()  # type: ignore[attr-defined]
+        waits = waiting_bytes > 0 and (self.flow.write_paused or self.transport.is_closing())
+        now = time.monotonic()
+        took_s = now - self._took_at
+        taken_bytes = self._untaken_bytes - waiting_bytes
+        if not waits or not self._untaken_bytes or taken_bytes > LEAST_BYTES_PER_S * took_s:
+            self._took_at = now
+            self._untaken_bytes = waiting_bytes if waits else 0
+            return False
+        return took_s >= self.patience_s
+
     def _look(self) -> None:
+        if self._takes_nothing():
+            self.transport.abort()  # type: ignore[attr-defined]
+            return
         cycle = self.cycle
         is_between = cycle is None or cycle.response_complete
         if is_between and self._last_seen is cycle:
             self.transport.close()
-            return
         self._last_seen = cycle if is_between else self
         self._looking = self.loop.call_later(self.look_s, self._look)
 

@@ -80,7 +80,7 @@ def address(listener: socket.socket, host: str) -> str:
 def _server(context: Context, *, heard: bool) -> uvicorn.Server:
     config = uvicorn.Config(
         create_app(context, heard=heard),
-        http=PatientProtocol,
+        http=PatientProtocol.with_patience(context.settings.api_patience_s),
         ws="none",
         lifespan="on",
         # The process's own log takes its lines; requests are told by the guard.

@@ -5,7 +5,6 @@ so, and what was stored so far is given up by whoever reads.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
 from anyio import from_thread
@@ -15,10 +14,8 @@ from starlette.requests import ClientDisconnect
 from pipeline.errors import Refused
 from pipeline.states import Reason
 from pipeline.web.figures import Figures
+from pipeline.web.pace import Pace
 from pipeline.web.problems import HttpProblem
-
-#: Who has sent less than this a second, once the patience for one piece is over, is let go.
-LEAST_BYTES_PER_S = 1024
 
 
 class UploadBody:
@@ -28,7 +25,7 @@ class UploadBody:
         self._pieces: AsyncIterator[bytes] = aiter(request.stream())
         self._figures = figures
         self._patience_s = patience_s
-        self._began_at = time.monotonic()
+        self._pace = Pace(patience_s)
         self.size_bytes = 0
 
     def read(self, size: int = -1) -> bytes:
@@ -47,10 +44,5 @@ class UploadBody:
             raise HttpProblem(408, f"Nothing came for {self._patience_s:g} s.") from None
         self.size_bytes += len(piece)
         self._figures.upload_bytes.inc(len(piece))
-        self._check_pace()
+        self._pace.check(self.size_bytes)
         return piece
-
-    def _check_pace(self) -> None:
-        took_s = time.monotonic() - self._began_at
-        if took_s > self._patience_s and self.size_bytes < LEAST_BYTES_PER_S * took_s:
-            raise HttpProblem(408, f"Less than {LEAST_BYTES_PER_S} bytes came a second.")

@@ -14,6 +14,7 @@ from pipeline.web import job_rows
 from pipeline.web.protocol import PatientProtocol
 from pipeline.web.server import listen, serve_in_thread
 from tests.integration.web.conftest import Api
+from tests.support.waiting import eventually
 
 SLOW_S = 0.3
 
@@ -22,6 +23,24 @@ SLOW_S = 0.3
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server looks at its connections often."""
     monkeypatch.setattr(PatientProtocol, "look_s", SLOW_S)
+
+
+def test_clients_that_take_no_answer_do_not_keep_others_waiting(
+    impatient: None, served: Callable[..., Api]
+) -> None:
+    api = served(api_concurrency=3, api_patience_s=SLOW_S)
+    url = httpx.URL(api.url)
+    deaf = [socket.socket() for _ in range(3)]
+    for connection in deaf:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((url.host, url.port or 80))
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
+    busy = httpx.Client(base_url=api.url)
+    eventually(lambda: busy.get("/openapi.json").status_code == 503, within_s=10)
+    eventually(lambda: busy.get("/openapi.json").status_code == 200, within_s=10)
+    busy.close()
+    for connection in deaf:
+        connection.close()
 
 
 @pytest.fixture
@@ -74,6 +93,41 @@ def test_body_that_stands_still_is_let_go(served: Callable[..., Api]) -> None:
             b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
         )
         assert connection.recv(1000).startswith(b"HTTP/1.1 408")
+
+
+HEAD = (
+    b"POST /api/v1/monitoring/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 1000000\r\n"
+)
+
+
+def test_body_that_drips_is_let_go(served: Callable[..., Api]) -> None:
+    api = served(api_patience_s=SLOW_S)
+    url = httpx.URL(api.url)
+    over = threading.Event()
+    with socket.create_connection((url.host, url.port or 80), timeout=5) as connection:
+        connection.sendall(HEAD + b"Authorization: Bearer x\r\n\r\n{")
+
+        def drip() -> None:
+            while not over.wait(SLOW_S / 4):
+                connection.sendall(b" ")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            answer = connection.recv(4000)
+        finally:
+            over.set()
+            dripping.join()
+    assert answer.startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("path", [b"monitoring/heartbeat", b"tokens", b"hosts", b"schedules"])
+def test_body_without_a_token_is_not_waited_for(api: Api, path: bytes) -> None:
+    url = httpx.URL(api.url)
+    with socket.create_connection((url.host, url.port or 80), timeout=5) as connection:
+        connection.sendall(HEAD.replace(b"monitoring/heartbeat", path) + b"\r\n{")
+        assert connection.recv(4000).startswith(b"HTTP/1.1 401")
 
 
 def test_head_that_does_not_end_is_refused(api: Api) -> None:
