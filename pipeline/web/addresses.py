@@ -6,6 +6,8 @@ from starlette.types import Scope
 
 #: What a container's token rides in.
 _TOKEN = re.compile(r"^/t/[^/]*")
+#: What may be a token, wherever it stands: callers and proxies put things before a path.
+_SECRET = re.compile(r"((?:^|/)t/)[^/]+|\d{1,5}\.[0-9a-f]{40}|qlt_[^/]+")
 UNMATCHED = "unmatched"
 
 
@@ -20,5 +22,5 @@ def declared(scope: Scope) -> str:
 
 
 def shown(path: str) -> str:
-    """Return the path without the token that may ride in it."""
-    return _TOKEN.sub("/t/***", path)
+    """Return the path without what may be a token."""
+    return _SECRET.sub(lambda found: f"{found[1] or ''}***", path)

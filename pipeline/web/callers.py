@@ -4,8 +4,8 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import Depends, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from pipeline.core import executions
@@ -39,8 +39,8 @@ async def caller(service: Serving, told: Credentials) -> ApiToken:
 
 async def known(service: Service, secret: str) -> ApiToken:
     """Return the row of an API token; 401 when there is none that is valid."""
-    token = service.tokens.remembered(secret) or await run_in_threadpool(
-        service.tokens.find, secret
+    token = service.tokens.remembered(secret) or await to_thread.run_sync(
+        service.tokens.find, secret, limiter=service.lookups
     )
     if token is None:
         raise unauthenticated("The token is not known, was revoked or has expired.")

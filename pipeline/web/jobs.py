@@ -2,10 +2,11 @@
 
 import uuid
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from pipeline.core import jobs
 from pipeline.core.api_tokens import ApiToken, Role
@@ -36,6 +37,17 @@ Label = Annotated[str, Field(max_length=401, pattern=r"^[^=\x00]+=[^\x00]*$")]
 OwnerName = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 
 
+def in_utc(moment: datetime) -> datetime:
+    """Return the time in UTC; those at the ends of the calendar have none."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("There is no such time in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
+
+
 def visible(job_id: JobId, caller: Caller) -> uuid.UUID:
     """Return the id of a job that the caller may see; one of somebody else's is not there."""
     if not sees(caller, job_rows.owner(job_id)):
@@ -55,8 +67,8 @@ def list_jobs(
     label: Annotated[
         list[Label], Query(description="KEY=VALUE; all of them.", max_length=MOST_LABELS)
     ] = [],  # noqa: B006
-    created_since: Annotated[AwareDatetime | None, Query(description="Not before.")] = None,
-    created_until: Annotated[AwareDatetime | None, Query(description="Before.")] = None,
+    created_since: Annotated[Moment | None, Query(description="Not before.")] = None,
+    created_until: Annotated[Moment | None, Query(description="Before.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[JobSummary]:

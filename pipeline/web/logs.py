@@ -1,12 +1,15 @@
 """What a job's containers wrote and left: the log in pieces, the output as an archive."""
 
+import uuid
+from collections.abc import Iterable
 from contextlib import ExitStack
-from itertools import islice
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
+from pipeline import jsontext
+from pipeline.adapters.engines.model import LogEntry
 from pipeline.core import jobs
 from pipeline.errors import NotFound
 from pipeline.kinds.container import logs, output
@@ -15,11 +18,13 @@ from pipeline.store import spool
 from pipeline.web.jobs import Visible
 from pipeline.web.problems import responses
 from pipeline.web.reports import Spooled
-from pipeline.web.service import Serving
+from pipeline.web.service import Service, Serving
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 MOST_ENTRIES = 5000
+#: Of the texts of one part; the entry that passes it is the last.
+MOST_BYTES = 1024 * 1024
 TAR = "application/x-tar"
 
 
@@ -40,7 +45,7 @@ class Log(BaseModel):
 
 
 @router.get("/{job_id}/logs", responses=responses(401, 404))
-def job_logs(
+async def job_logs(
     job_id: Visible,
     service: Serving,
     since: Annotated[
@@ -53,19 +58,30 @@ def job_logs(
     limit: Annotated[int, Query(ge=1, le=MOST_ENTRIES, description="Most entries.")] = 1000,
 ) -> Log:
     """Return what the job's containers wrote after that time, also while they run."""
-    has_ended = jobs.get(job_id).state in TERMINAL_JOB
-    read = list(islice(logs.entries(job_id, service.context, since=since), limit + 1))
-    items = [
-        Entry(
-            timestamp=entry.timestamp,
-            stream="stdout" if entry.stream == "stdout" else "stderr",
-            text=entry.data.decode("utf-8", "backslashreplace"),
-        )
-        for entry in read[:limit]
-        if stream in (None, entry.stream)
-    ]
-    last = read[:limit][-1].timestamp if read else since
-    return Log(items=items, next_since=last, complete=has_ended and len(read) <= limit)
+
+    def read() -> Log:
+        has_ended = jobs.get(job_id).state in TERMINAL_JOB
+        entries = logs.entries(job_id, service.context, since=since)
+        part = _part(entries, stream, since, limit)
+        return part.model_copy(update={"complete": part.complete and has_ended})
+
+    return await service.readings.run(read)
+
+
+def _part(entries: Iterable[LogEntry], stream: str | None, since: str, limit: int) -> Log:
+    """Return the entries up to a limit, of their number or of their size."""
+    items: list[Entry] = []
+    size_bytes = 0
+    for number, entry in enumerate(entries):
+        if number == limit or size_bytes >= MOST_BYTES:
+            return Log(items=items, next_since=since, complete=False)
+        since = entry.timestamp
+        if stream in (None, entry.stream):
+            text = entry.data.decode("utf-8", "backslashreplace")
+            size_bytes += len(jsontext.encoded(text))
+            told: Literal["stdout", "stderr"] = "stdout" if entry.stream == "stdout" else "stderr"
+            items.append(Entry(timestamp=since, stream=told, text=text))
+    return Log(items=items, next_since=since, complete=True)
 
 
 @router.get(
@@ -79,8 +95,12 @@ def job_logs(
         },
     },
 )
-def job_output(job_id: Visible, service: Serving) -> Response:
+async def job_output(job_id: Visible, service: Serving) -> Response:
     """Return what the job's container left in its output folder, as a tar archive."""
+    return await service.readings.run(lambda: _output(job_id, service))
+
+
+def _output(job_id: uuid.UUID, service: Service) -> Response:
     if jobs.get(job_id).kind != "container":
         raise NotFound("Only container jobs have output files.")
     with ExitStack() as stack:

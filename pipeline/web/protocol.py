@@ -1,4 +1,4 @@
-"""HTTP/1.1 of the server, with an end to clients that do not go on: with what they send, or take."""
+"""HTTP/1.1 of the server, with an end to clients that do not go on to send, or to take."""
 
 import asyncio
 import time

@@ -1,6 +1,7 @@
 """The reports of a job, in every form that its kind can write."""
 
 import importlib
+import uuid
 from contextlib import ExitStack
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from pipeline.states import TERMINAL_JOB
 from pipeline.store import spool
 from pipeline.web.jobs import Visible
 from pipeline.web.problems import responses
-from pipeline.web.service import Serving
+from pipeline.web.service import Service, Serving
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -66,12 +67,16 @@ def list_reports(job_id: Visible) -> list[ReportName]:
         },
     },
 )
-def job_report(
+async def job_report(
     job_id: Visible,
     name: Annotated[str, Path(max_length=64, description="json, sarif, junit, html, …")],
     service: Serving,
 ) -> Response:
     """Return one report of the ended job: the stored one, or one made now."""
+    return await service.readings.run(lambda: _report(job_id, name, service))
+
+
+def _report(job_id: uuid.UUID, name: str, service: Service) -> Response:
     row = jobs.get(job_id)
     kind = get_kind(row.kind)
     form = next((each for each in _formats(kind) if each.name == name), None)

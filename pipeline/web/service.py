@@ -10,6 +10,9 @@ from pipeline.core.context import Context
 from pipeline.web.beats import Beats
 from pipeline.web.figures import Figures
 from pipeline.web.known_tokens import KnownTokens
+from pipeline.web.rooms import Room
+
+MOST_READINGS = 8
 
 
 class Service:
@@ -26,8 +29,13 @@ class Service:
         metrics.POOL_SIZE.set(context.settings.database_pool)
         self.beats = Beats(self.figures)
         self.tokens = KnownTokens()
-        # Beside the threads of other requests: an upload takes as long as its sender does.
-        self.uploads = anyio.CapacityLimiter(context.settings.api_uploads)
+        # An upload takes as long as its sender does.
+        uploads = context.settings.api_uploads
+        self.uploads = Room("uploads", uploads, of_one_owner=max(1, uploads // 2))
+        # A log takes as long as its Docker host does.
+        self.readings = Room("logs, outputs and reports", MOST_READINGS)
+        # Who calls is known however busy the other threads are.
+        self.lookups = anyio.CapacityLimiter(2)
 
 
 async def service_of(request: Request) -> Service:

@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Callable
 from typing import Annotated
 
-from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
@@ -18,7 +17,7 @@ from pipeline.web.callers import Caller
 from pipeline.web.forms import Form
 from pipeline.web.job_bodies import MOST_LABELS, Job, JobRequest, KindName, Name, whole
 from pipeline.web.jobs import Label
-from pipeline.web.problems import HttpProblem, responses, too_busy
+from pipeline.web.problems import HttpProblem, responses
 from pipeline.web.service import Service, Serving
 from pipeline.web.submitting import Submitting, parameters_of, read_request
 from pipeline.web.uploads import UploadBody
@@ -114,7 +113,7 @@ async def submit_job(
         job_id = await run_in_threadpool(submitting.alone, told)
     elif media_type == "multipart/form-data":
         job_id = await _uploaded(
-            *(request, service, FORM_ROOM_BYTES),
+            *(request, service, caller.owner, FORM_ROOM_BYTES),
             lambda body: submitting.form(Form(body, form)),
         )
     elif media_type in ARCHIVES:
@@ -123,7 +122,9 @@ async def submit_job(
         wanted = wanted.model_copy(
             update={"priority": priority, "deadline_s": deadline_s, "name": name}
         )
-        job_id = await _uploaded(request, service, 0, lambda body: submitting.raw(wanted, body))
+        job_id = await _uploaded(
+            *(request, service, caller.owner, 0), lambda body: submitting.raw(wanted, body)
+        )
     else:
         raise HttpProblem(
             415, "A job comes as multipart/form-data, application/json or an archive."
@@ -133,15 +134,17 @@ async def submit_job(
 
 
 async def _uploaded(
-    request: Request, service: Service, room: int, submit: Callable[[UploadBody], uuid.UUID]
+    request: Request,
+    service: Service,
+    owner: str,
+    room: int,
+    submit: Callable[[UploadBody], uuid.UUID],
 ) -> uuid.UUID:
     """Run the submission in a thread of the uploads', where there is one."""
     settings = service.context.settings
     check_length(request, settings.max_source_bytes + room, "QUAYLINE_MAX_SOURCE_BYTES")
-    if service.uploads.available_tokens < 1:
-        raise too_busy("Too many uploads come in at the same time; send it again in a moment.")
     body = UploadBody(request, service.figures, patience_s=settings.api_patience_s)
-    return await to_thread.run_sync(submit, body, limiter=service.uploads)
+    return await service.uploads.run(lambda: submit(body), owner=owner)
 
 
 def _raw_request(

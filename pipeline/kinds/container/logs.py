@@ -67,6 +67,8 @@ def _of(execution: Execution, since: str, context: Context) -> Iterator[LogEntry
     if execution.launched_at is None:
         return
     host = hosts.get(execution.host, context.settings)
+    if host.away_since is not None:
+        return
     engine = engine_of(host, context.settings)
     try:
         yield from engine.logs(execution.container, since=since)

@@ -12,7 +12,7 @@ import pytest
 from pipeline.core import jobs
 from pipeline.errors import DatabaseUnavailable, Permanent, Transient
 from pipeline.store import database
-from pipeline.web import job_rows
+from pipeline.web import addresses, job_rows
 from tests.integration.web.conftest import Api, Running
 from tests.support import factories as make
 from tests.support.waiting import eventually
@@ -131,6 +131,13 @@ def test_token_in_the_path_is_not_logged(
     shown = "/t/***/api/v1/monitoring/heartbeat"
     eventually(lambda: any(shown in line for line in lines()), within_s=10)
     assert [line for line in lines() if secret in line] == []
+
+
+@pytest.mark.parametrize("form", ["//t/{}/x", "/ql/t/{}/x", "/api/v1/{}", "/t/{}"])
+def test_token_in_an_address_that_is_none_is_not_shown(form: str) -> None:
+    for token in (f"12.{'0a' * 20}", "qlt_secret-of_ours"):
+        assert token not in addresses.shown(form.format(token))
+        assert "***" in addresses.shown(form.format(token))
 
 
 @pytest.mark.parametrize(

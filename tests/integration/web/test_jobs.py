@@ -110,6 +110,7 @@ def test_label_is_found_as_it_is(
     [
         *("state=x", "limit=0", "limit=501", "limit=x", "label=x", "kind=A", "owner=a%00"),
         *("created_since=today", "created_since=2026-01-01T00:00:00", "label=a%00=b"),
+        *("created_since=9999-12-31T23:59:59-23:59", "created_until=0001-01-01T00:00:00%2B14:00"),
         *("cursor=x", "cursor=%00", "cursor=am9iczp4", "cursor=ZXZlbnRzOjE", f"cursor={'a' * 300}"),
     ],
 )
