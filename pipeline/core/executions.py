@@ -127,6 +127,11 @@ def deployment() -> Deployment:
     return known
 
 
+def is_deployment_known() -> bool:
+    """Tell whether ``deployment`` answers without asking the database."""
+    return proxy.obj in _deployments
+
+
 #: By the open database: a process works on one after the other.
 _deployments: WeakKeyDictionary[Any, Deployment] = WeakKeyDictionary()
 

@@ -1,16 +1,20 @@
 """The application: its routes, put together from one file per resource."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from anyio import to_thread
+from anyio import move_on_after, to_thread
 from fastapi import APIRouter, Depends, FastAPI, Path
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
+from peewee import PeeweeException
 
+from pipeline.core import executions as core_executions
 from pipeline.core.context import Context
+from pipeline.errors import QuaylineError
 from pipeline.web import (
     callbacks,
     dead_letters,
@@ -27,12 +31,16 @@ from pipeline.web import (
     submissions,
     tokens,
 )
-from pipeline.web.guard import REQUEST_ID, Guard
+from pipeline.web.guard import REQUEST_ID, Bound, Guard
 from pipeline.web.health import Readying
 from pipeline.web.job_bodies import JobRequest
 from pipeline.web.problems import FieldError, Problem
 from pipeline.web.service import Service
 
+log = logging.getLogger(__name__)
+
+#: For the database, before requests are taken.
+START_S = 5.0
 TITLE = "Quayline"
 VERSION = "1"
 DESCRIPTION = """
@@ -85,6 +93,7 @@ def create_app(context: Context, *, heard: bool = True) -> FastAPI:
     app.state.readying = Readying(service)
     problems.install(app)
     _route(app)
+    app.add_middleware(Bound, service=service)
     if context.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -124,10 +133,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = app.state.service.context.settings
     limiter = to_thread.current_default_thread_limiter()
     limiter.total_tokens = max(1, min(limiter.total_tokens, settings.database_pool - 2))
+    await _know_deployment()
     listening = asyncio.create_task(app.state.service.beats.listen())
     yield
     listening.cancel()
     await asyncio.wait([listening])
+
+
+async def _know_deployment() -> None:
+    """Ask before the first request needs it; a database that is away stops nobody from starting."""
+    with move_on_after(START_S):
+        try:
+            await to_thread.run_sync(core_executions.deployment, abandon_on_cancel=True)
+        except (QuaylineError, PeeweeException) as error:
+            log.warning("The database is away at the start", extra={"error": str(error)})
 
 
 def _describe(app: FastAPI) -> None:

@@ -6,35 +6,43 @@ from json import JSONDecodeError
 from typing import Any
 
 import orjson
+from anyio import to_thread
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from pipeline.settings import Settings
+from pipeline.settings import GIB, Settings
 from pipeline.web import problems
 from pipeline.web.pace import Pace
 from pipeline.web.problems import unauthenticated
 
 #: Deeper documents are no data that anybody wants to keep.
 MOST_DEPTH = 100
+#: A document that is read at once; the event loop does not wait for longer ones.
+SMALL_BYTES = 64 * 1024
 
 
 class LimitedRequest(Request):
     """A request whose body comes to an end: in bytes and in time."""
 
+    most_bytes = GIB
+
     async def stream(self) -> AsyncIterator[bytes]:  # type: ignore[override]
         """Yield the body; 413 past the limit, 408 when nothing comes or too little."""
         settings: Settings = self.app.state.service.context.settings
-        check_length(self, settings.api_max_body_bytes, "QUAYLINE_API_MAX_BODY_BYTES")
+        limit_bytes, setting = settings.api_max_body_bytes, "QUAYLINE_API_MAX_BODY_BYTES"
+        if self.most_bytes < limit_bytes:
+            limit_bytes, setting = self.most_bytes, "of this address"
+        check_length(self, limit_bytes, setting)
         size = 0
         pace = Pace(settings.api_patience_s)
         pieces = super().stream()
         async for piece in patiently(pieces, settings.api_patience_s):
             size += len(piece)
-            if size > settings.api_max_body_bytes:
-                raise too_large(settings.api_max_body_bytes, "QUAYLINE_API_MAX_BODY_BYTES")
+            if size > limit_bytes:
+                raise too_large(limit_bytes, setting)
             if piece:
                 pace.check(size)
             yield piece
@@ -45,13 +53,18 @@ class LimitedRequest(Request):
         The framework takes one error for a mistake of the caller's here.
         """
         try:
-            return document(await self.body())
+            body = await self.body()
+            if len(body) <= SMALL_BYTES:
+                return document(body)
+            return await to_thread.run_sync(document, body)
         except RequestValidationError as error:
             raise JSONDecodeError(error.errors()[0]["msg"], "", 0) from error
 
 
 class LimitedRoute(APIRoute):
     """A route that needs a token, whose body is read by ``LimitedRequest``: not without one."""
+
+    most_bytes = GIB
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler."""
@@ -60,9 +73,17 @@ class LimitedRoute(APIRoute):
         async def limited(request: Request) -> Response:
             if "token" not in request.path_params and "authorization" not in request.headers:
                 raise unauthenticated(problems.EXAMPLES[401])
-            return await handle(LimitedRequest(request.scope, request.receive))
+            read = LimitedRequest(request.scope, request.receive)
+            read.most_bytes = self.most_bytes
+            return await handle(read)
 
         return limited
+
+
+class SmallRoute(LimitedRoute):
+    """Such a route of which a body is small, whatever others may be."""
+
+    most_bytes = SMALL_BYTES
 
 
 async def patiently(pieces: AsyncIterator[bytes], patience_s: float) -> AsyncIterator[bytes]:

@@ -7,26 +7,30 @@ from pipeline import broker
 from pipeline.core import executions
 from pipeline.core.executions import Answer, Beat
 from pipeline.core.kinds import get_kind
-from pipeline.web.bodies import LimitedRoute
+from pipeline.web.bodies import LimitedRoute, SmallRoute
 from pipeline.web.callback_bodies import Answered, Completion, Heartbeat
 from pipeline.web.callers import ExecutionToken, proven_run
 from pipeline.web.problems import responses
 from pipeline.web.service import Service, Serving
 
 router = APIRouter(prefix="/monitoring", tags=["callbacks"], route_class=LimitedRoute)
+small = APIRouter(route_class=SmallRoute)
 
 
-@router.post("/heartbeat", responses=responses(401, 403, 408, 413))
+@small.post("/heartbeat", responses=responses(401, 403, 408, 413))
 async def heartbeat(told: Heartbeat, token: ExecutionToken, service: Serving) -> Answered:
     """Note a sign of life; the answer says whether to go on.
 
     A late one (its run has ended, or another has begun) is answered `ignored` and changes nothing.
     """
-    run = proven_run(token, told.execution_id)
+    run = await proven_run(service, token, told.execution_id)
     beat = Beat(told.execution_id, run, told.container_name, told.status, told.progress)
     answer = await service.beats.note(beat)
     service.figures.heartbeats.labels(_outcome(answer)).inc()
     return Answered.of(answer)
+
+
+router.include_router(small)
 
 
 @router.post("/completion", responses=responses(401, 403, 408, 413))
@@ -35,7 +39,7 @@ async def completion(told: Completion, token: ExecutionToken, service: Serving) 
 
     How the execution really ended is taken from the container itself when it has gone.
     """
-    run = proven_run(token, told.execution_id)
+    run = await proven_run(service, token, told.execution_id)
     answer = await run_in_threadpool(_complete, told, run, service)
     service.figures.completions.labels(_outcome(answer)).inc()
     return Answered.of(answer)

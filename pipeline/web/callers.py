@@ -79,12 +79,21 @@ async def execution_token(request: Request, told: ContainerCredentials) -> str:
 ExecutionToken = Annotated[str, Depends(execution_token)]
 
 
-def proven_run(token: str, task_id: uuid.UUID) -> int:
+async def proven_run(service: Service, token: str, task_id: uuid.UUID) -> int:
     """Return the run that the token is for; 403 when it is not one of this execution."""
-    run = executions.verify(token, task_id) if len(token) <= MOST_TOKEN else None
+    run = await run_of(service, token, task_id)
     if run is None:
         raise HttpProblem(403, "The token is not one of this execution.")
     return run
+
+
+async def run_of(service: Service, token: str, task_id: uuid.UUID) -> int | None:
+    """Return the run of this execution that the token is for; None when it is for none."""
+    if len(token) > MOST_TOKEN:
+        return None
+    if not executions.is_deployment_known():
+        await to_thread.run_sync(executions.deployment, limiter=service.lookups)
+    return executions.verify(token, task_id)
 
 
 def _secret(told: HTTPAuthorizationCredentials | None) -> str:

@@ -12,11 +12,11 @@ from pipeline.errors import NotFound
 from pipeline.web import job_rows
 from pipeline.web.callback_bodies import ExecutionStatus, LastHeartbeat
 from pipeline.web.callers import (
-    MOST_TOKEN,
     ContainerCredentials,
     Credentials,
     execution_token,
     known,
+    run_of,
     sees,
 )
 from pipeline.web.problems import responses
@@ -34,7 +34,7 @@ async def seen(
 ) -> Execution:
     """Return the execution, for its own token and for API tokens that may see its job."""
     secret = await execution_token(request, container)
-    if len(secret) <= MOST_TOKEN and executions.verify(secret, execution_id) is not None:
+    if await run_of(service, secret, execution_id) is not None:
         return await run_in_threadpool(executions.get, execution_id)
     token = await known(service, secret)
     found = await run_in_threadpool(executions.get, execution_id)

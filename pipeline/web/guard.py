@@ -30,13 +30,11 @@ SECURITY = {
 
 
 class Guard:
-    """The outermost of the application: whatever happens inside, the client is answered."""
+    """The outermost of the application: every answer has its id, its headers and its line."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._service = service
-        self._limit = service.context.settings.api_concurrency
-        self._in_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
@@ -46,43 +44,13 @@ class Guard:
         told = Headers(scope=scope).get(REQUEST_ID, "")
         request_id = told if _ID.fullmatch(told) else str(new_id())
         scope["quayline.request_id"] = request_id
-        with logs.bind(request_id=request_id):
-            await self._counted(scope, receive, _Answering(send, request_id))
-
-    async def _counted(self, scope: Scope, receive: Receive, answering: "_Answering") -> None:
         began = time.perf_counter()
-        self._in_work += 1
-        self._service.figures.in_work.set(self._in_work)
-        try:
-            if self._in_work > self._limit and scope["path"] not in ALWAYS:
-                await self._refuse(scope, receive, answering)
-            else:
-                await self._guarded(scope, receive, answering)
-        finally:
-            self._in_work -= 1
-            self._service.figures.in_work.set(self._in_work)
-            self._tell(scope, answering.status, time.perf_counter() - began)
-
-    async def _guarded(self, scope: Scope, receive: Receive, answering: "_Answering") -> None:
-        try:
-            await self._app(scope, receive, answering)
-        except Exception:  # the last resort: the client is answered, the log knows
-            log.exception("A request failed")
-            if answering.status:
-                # Its head is out; only an end in the middle still says that something is wrong.
-                raise
-            detail = problems.EXAMPLES[500]
-            response = problems.answer(500, detail, "error", request_id=answering.request_id)
-            await response(scope, receive, answering)
-
-    async def _refuse(self, scope: Scope, receive: Receive, answering: "_Answering") -> None:
-        busy = problems.too_busy("Too many requests are in work; send it again in a moment.")
-        response = problems.answer(
-            *(busy.status, busy.detail, busy.reason),
-            request_id=answering.request_id,
-            headers=busy.headers,
-        )
-        await response(scope, receive, answering)
+        answering = _Answering(send, request_id)
+        with logs.bind(request_id=request_id):
+            try:
+                await self._app(scope, receive, answering)
+            finally:
+                self._tell(scope, answering.status, time.perf_counter() - began)
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         route = addresses.declared(scope)
@@ -108,6 +76,54 @@ _CHATTER = frozenset(
         *("/healthz", "/readyz", "/metrics"),
     }
 )
+
+
+class Bound:
+    """Around the routes: they are not too many, and whatever happens the client is answered."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._figures = service.figures
+        self._limit = service.context.settings.api_concurrency
+        self._in_work = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request, or tell its client to come again."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answering = _Answering(send, scope["quayline.request_id"])
+        self._in_work += 1
+        self._figures.in_work.set(self._in_work)
+        try:
+            if self._in_work > self._limit and scope["path"] not in ALWAYS:
+                await self._refuse(scope, receive, answering)
+            else:
+                await self._guarded(scope, receive, answering)
+        finally:
+            self._in_work -= 1
+            self._figures.in_work.set(self._in_work)
+
+    async def _guarded(self, scope: Scope, receive: Receive, answering: "_Answering") -> None:
+        try:
+            await self._app(scope, receive, answering)
+        except Exception:  # the last resort: the client is answered, the log knows
+            log.exception("A request failed")
+            if answering.status:
+                # Its head is out; only an end in the middle still says that something is wrong.
+                raise
+            detail = problems.EXAMPLES[500]
+            response = problems.answer(500, detail, "error", request_id=answering.request_id)
+            await response(scope, receive, answering)
+
+    async def _refuse(self, scope: Scope, receive: Receive, answering: "_Answering") -> None:
+        busy = problems.too_busy("Too many requests are in work; send it again in a moment.")
+        response = problems.answer(
+            *(busy.status, busy.detail, busy.reason),
+            request_id=answering.request_id,
+            headers=busy.headers,
+        )
+        await response(scope, receive, answering)
 
 
 class _Answering:

@@ -1,6 +1,7 @@
 """Whether the process lives, whether it can serve, and its figures. None of it needs a token."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -14,9 +15,12 @@ from pydantic import BaseModel, Field
 
 from pipeline import broker
 from pipeline.core import finishing, health
-from pipeline.errors import QuaylineError
+from pipeline.errors import QuaylineError, Refused
+from pipeline.web import problems
 from pipeline.web.problems import responses
 from pipeline.web.service import Service, Serving
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["health"])
 
@@ -40,11 +44,13 @@ class Part(BaseModel):
 
 
 class Noted(BaseModel):
-    """How a thing was when a worker looked last; it has no say in whether this process serves."""
+    """How a thing was when a worker looked last; it has no say in whether this process serves.
+
+    What was wrong may name addresses of ours: `quayline health` tells it.
+    """
 
     name: str
     state: Literal["ok", "warning", "failed"]
-    message: str
     checked_at: datetime
 
 
@@ -87,7 +93,8 @@ class Readying:
             with anyio.fail_after(LIMIT_S):
                 await to_thread.run_sync(look, limiter=self._limiter, abandon_on_cancel=True)
         except QuaylineError as error:
-            return Part(ok=False, detail=error.message)
+            log.warning("A part that is needed does not work", extra={"error": error.message})
+            return Part(ok=False, detail=problems.outside(error))
         except TimeoutError:
             return Part(ok=False, detail=f"No answer within {LIMIT_S:g} s.")
         return Part(ok=True, detail="")
@@ -97,7 +104,6 @@ class Readying:
             Noted(
                 name=told.name,
                 state=told.state.value,
-                message=told.message,
                 checked_at=told.checked_at,
             )
             for told in health.latest()
@@ -105,7 +111,8 @@ class Readying:
 
     def _broker(self) -> None:
         if not self._service.context.settings.embedded and broker.waiting(finishing.QUEUE) is None:
-            raise QuaylineError("The broker does not answer; jobs are kept and start later.")
+            # Refused: a sentence that anybody may be told.
+            raise Refused("The broker does not answer; jobs are kept and start later.")
 
 
 async def _readying(request: Request) -> Readying:

@@ -13,7 +13,16 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from pipeline import jsontext
-from pipeline.errors import Conflict, NotFound, Permanent, QuaylineError, Refused, Transient
+from pipeline.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    NotFound,
+    Permanent,
+    QuaylineError,
+    Refused,
+    StorageUnavailable,
+    Transient,
+)
 from pipeline.states import Reason
 from pipeline.web import addresses
 
@@ -182,13 +191,24 @@ async def _http_problem(request: Request, error: HttpProblem) -> Response:
 
 async def _own_error(request: Request, error: QuaylineError) -> Response:
     status = status_of(error)
-    if status == 500:
+    if status >= 500:
         log.error("A request failed", extra={"error": error.message, "reason": error.reason})
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
     reason = "unavailable" if status == 503 and error.reason == Reason.ERROR else str(error.reason)
     return answer(
-        *(status, shown(error.message), reason), request_id=request_id_of(request), headers=headers
+        *(status, outside(error), reason), request_id=request_id_of(request), headers=headers
     )
+
+
+def outside(error: QuaylineError) -> str:
+    """Return what anybody may be told; what is ours to mend names our addresses: the log has it."""
+    if isinstance(error, DatabaseUnavailable):
+        return "The database does not answer."
+    if isinstance(error, StorageUnavailable):
+        return "The blob storage does not work."
+    if isinstance(error, Transient):
+        return "Something that is needed does not answer; send it again in a moment."
+    return EXAMPLES[500] if status_of(error) == 500 else shown(error.message)
 
 
 def status_of(error: QuaylineError) -> int:

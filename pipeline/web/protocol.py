@@ -48,7 +48,7 @@ class PatientProtocol(H11Protocol):
 
     def _takes_nothing(self) -> bool:
         """Tell whether an answer has waited too long for its client, or for too much of it."""
-        waiting_bytes = self.transport.get_write_buffer_size()  # type: ignore[attr-defined]
+        waiting_bytes = self.transport.get_write_buffer_size()
         waits = waiting_bytes > 0 and (self.flow.write_paused or self.transport.is_closing())
         now = time.monotonic()
         took_s = now - self._took_at
@@ -61,7 +61,7 @@ class PatientProtocol(H11Protocol):
 
     def _look(self) -> None:
         if self._takes_nothing():
-            self.transport.abort()  # type: ignore[attr-defined]
+            self.transport.abort()
             return
         cycle = self.cycle
         is_between = cycle is None or cycle.response_complete

@@ -109,8 +109,8 @@ async def submit_job(
     form = request.headers.get("content-type", "")
     media_type = form.partition(";")[0].strip().lower()
     if media_type == "application/json":
-        told = read_request(await LimitedRequest(request.scope, request.receive).body())
-        job_id = await run_in_threadpool(submitting.alone, told)
+        told = await LimitedRequest(request.scope, request.receive).body()
+        job_id = await run_in_threadpool(lambda: submitting.alone(read_request(told)))
     elif media_type == "multipart/form-data":
         job_id = await _uploaded(
             *(request, service, caller.owner, FORM_ROOM_BYTES),

@@ -13,7 +13,7 @@ import pytest
 from pipeline.core import executions, jobs, kinds
 from pipeline.core.executions import Beat, Execution
 from pipeline.errors import DatabaseUnavailable
-from pipeline.web import beats
+from pipeline.web import beats, bodies
 from tests.integration.web.conftest import Api, Running
 from tests.support import factories as make
 from tests.support import trivial
@@ -220,6 +220,32 @@ def test_cancel_is_learnt_from_the_answer(api: Api, running: Launch) -> None:
     jobs.cancel(told.job_id, actor="ann")
     answer = api.bearer(told.token).post(HEARTBEAT, json=heartbeat(told))
     assert answer.json() == {"status": "ok", "cancel": True}
+
+
+def test_heartbeat_is_small(api: Api, running: Launch) -> None:
+    told = running()
+    body = heartbeat(told) | {"progress": {"log": "x" * 70_000}}
+    answer = api.bearer(told.token).post(HEARTBEAT, json=body)
+    assert (answer.status_code, answer.json()["reason"]) == (413, "too_large")
+
+
+def test_long_document_is_read_beside_the_event_loop(
+    api: Api, running: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = running()
+    threads: list[str] = []
+    read = bodies.document
+
+    def noted(body: bytes, *place: str) -> Any:
+        threads.append(threading.current_thread().name)
+        return read(body, *place)
+
+    monkeypatch.setattr(bodies, "document", noted)
+    client = api.bearer(told.token)
+    assert client.post(HEARTBEAT, json=heartbeat(told)).is_success
+    long = completion(told) | {"result_data": {"log": "x" * 100_000}}
+    assert client.post(COMPLETION, json=long).is_success
+    assert [name == "api" for name in threads] == [True, False]
 
 
 def test_flood_is_noted_whole_and_written_in_groups(

@@ -163,7 +163,20 @@ def test_browsers_may_call_from_the_origins_of_the_setting(
     for answer in (before, then):
         told = answer.headers.get("access-control-allow-origin")
         assert (told in {origin, "*"}) is is_allowed
+        assert "x-request-id" in answer.headers
+        assert answer.headers["x-content-type-options"] == "nosniff"
     assert "access-control-allow-credentials" not in then.headers
+
+
+def test_browsers_are_told_of_a_failure(
+    served: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_rows, "page", lambda *_, **__: 1 / 0)
+    answer = (
+        served(api_cors_origins="*").caller().get(JOBS, headers={"Origin": "https://a.example"})
+    )
+    problem(answer, 500, "error")
+    assert answer.headers["access-control-allow-origin"] == "*"
 
 
 def test_one_request_too_many_is_told_to_come_again(
@@ -178,16 +191,17 @@ def test_one_request_too_many_is_told_to_come_again(
         return listed(*told, **more)
 
     monkeypatch.setattr(job_rows, "page", held)
-    api = served(api_concurrency=1)
+    api = served(api_concurrency=1, api_cors_origins="https://a.example")
     client = api.caller()
     first = threading.Thread(target=client.get, args=(JOBS,))
     first.start()
     assert entered.wait(20)
-    answer = api.bearer(None).get("/readyz")
+    answer = api.bearer(None).get("/readyz", headers={"Origin": "https://a.example"})
     go_on.set()
     first.join()
     problem(answer, 503, "busy")
     assert answer.headers["retry-after"] == "1"
+    assert answer.headers["access-control-allow-origin"] == "https://a.example"
     assert api.bearer(None).get("/healthz").is_success
 
 

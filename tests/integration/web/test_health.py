@@ -1,11 +1,18 @@
 """Whether it lives, whether it can serve, and its figures."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
+from peewee import OperationalError
 
+from pipeline.core import executions
+from pipeline.core.executions import Deployment
+from pipeline.errors import DatabaseUnavailable
 from pipeline.store.blobs import BlobStore
+from pipeline.store.database import proxy
 from tests.integration.web.conftest import Api, Running
 
 
@@ -26,7 +33,73 @@ def test_storage_that_does_not_work_is_told(
     assert ready.status_code == 503
     part = ready.json()["parts"]["storage"]
     assert not part["ok"]
-    assert part["detail"].startswith("The blob storage does not work")
+    assert part["detail"] == "The blob storage does not work."
+
+
+def test_strangers_are_not_told_where_the_database_is(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError('to "10.1.2.3" failed for user "quayline"')
+
+    monkeypatch.setattr(proxy.obj, "execute_sql", away)
+    listed = api.bearer("qlt_x").get("/api/v1/jobs")
+    ready = api.bearer(None).get("/readyz")
+    for answer in (listed, ready):
+        assert answer.status_code == 503
+        assert "10.1.2.3" not in answer.text
+    assert listed.json()["detail"] == "The database does not answer."
+    assert ready.json()["parts"]["database"]["detail"] == "The database does not answer."
+    told = [r for r in caplog.records if "10.1.2.3" in str(vars(r).get("error"))]
+    assert {record.name for record in told} == {"pipeline.web.problems", "pipeline.web.health"}
+
+
+def test_what_tokens_are_made_of_is_not_waited_for_by_others(
+    api: Api, running: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = running()
+    entered, go_on = threading.Event(), threading.Event()
+    asked = executions.deployment
+
+    def held() -> Deployment:
+        entered.set()
+        assert go_on.wait(20)
+        return asked()
+
+    executions._deployments.clear()
+    monkeypatch.setattr(executions, "deployment", held)
+    answers: list[int] = []
+    client = api.bearer(told.token)
+    body = {"execution_id": str(told.id), "status": "running"}
+    beating = threading.Thread(
+        target=lambda: answers.append(
+            client.post("/api/v1/monitoring/heartbeat", json=body).status_code
+        )
+    )
+    beating.start()
+    assert entered.wait(20)
+    try:
+        assert httpx.get(f"{api.url}/healthz", timeout=5).is_success
+    finally:
+        go_on.set()
+        beating.join(20)
+    assert answers == [200]
+
+
+def test_server_starts_while_the_database_is_away(
+    served: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> Deployment:
+        raise DatabaseUnavailable("The database does not answer: away")
+
+    monkeypatch.setattr(executions, "deployment", away)
+    assert served().bearer(None).get("/healthz").is_success
+
+
+def test_what_tokens_are_made_of_is_known_from_the_start(served: Callable[..., Api]) -> None:
+    executions._deployments.clear()
+    served()
+    assert executions.is_deployment_known()
 
 
 def test_figures_count_routes_and_never_ids(api: Api, running: Callable[..., Running]) -> None:

@@ -331,6 +331,17 @@ def test_one_upload_too_many_is_told_to_come_again(served: Callable[..., Api]) -
     of(api.caller().post(JOBS, **form(LINT)))
 
 
+def test_one_owner_does_not_hold_all_places_of_uploads(served: Callable[..., Api]) -> None:
+    api = served(api_uploads=3)
+    with half_way(api, *cut("raw")):
+        eventually(open_spools, within_s=10, what="the first upload is being stored")
+        answer = api.caller().post(JOBS, **form(LINT))
+        assert (answer.status_code, answer.json()["reason"]) == (503, "busy")
+        of(api.caller(owner="bob").post(JOBS, **form(LINT)))
+    eventually(lambda: not open_spools(), within_s=10, what="the first upload is given up")
+    of(api.caller().post(JOBS, **form(LINT)))
+
+
 def test_uploads_at_the_same_time_are_jobs_each(api: Api) -> None:
     answers: list[int] = []
 
