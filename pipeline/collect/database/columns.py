@@ -34,7 +34,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class UniqueKey:
-    """Columns that tell rows apart; those of a primary key are never NULL."""
+    """Columns that tell rows apart; those of a primary key are never NULL.
+
+    ``exact``: no two values that differ, were it in case only, are one to it.
+    """
 
     columns: tuple[str, ...]
     primary: bool
+    exact: bool = True

@@ -91,7 +91,10 @@ class Connection(ABC):
 
     @abstractmethod
     def upsert(self, table: TableName, columns: Sequence[str], keys: Sequence[str]) -> str:
-        """Return the statement that makes a row be as given, whether its key is there or not."""
+        """Return the statement that makes a row be as given, whether its key is there or not.
+
+        It fails where it would change a row of another key.
+        """
 
     @abstractmethod
     def bound(self, value: Any) -> Any:

@@ -40,6 +40,11 @@ _MOST_DIGITS = 65
 _MOST_SCALE = 30
 # Gone away, lost, lock wait, deadlock, too many connections, shutting down, cannot connect.
 _PASSING = frozenset({2002, 2003, 2006, 2013, 2014, 1040, 1053, 1205, 1213})
+_MORE_THAN_ONE_ROW = 1242
+_IN_THE_WAY = (
+    "MySQL: a row of another key is in the way of a row: the two are one to another unique index"
+    " of the target, or their keys differ in nothing but case or spaces at their end"
+)
 _OPTIONS = frozenset({"unix_socket", "ssl_ca", "ssl_cert", "ssl_key"})
 _SESSION = (
     "SET SESSION time_zone = '+00:00',"
@@ -88,7 +93,12 @@ class MySQL(Connection):
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         with _trouble(), self._db.cursor() as cursor:
-            cursor.executemany(sql, [tuple(row) for row in rows])
+            try:
+                cursor.executemany(sql, [tuple(row) for row in rows])
+            except pymysql.OperationalError as error:
+                if error.args[0] != _MORE_THAN_ONE_ROW:
+                    raise
+                raise DatabaseTrouble(_IN_THE_WAY, passing=False) from error
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         with _trouble(), self._db.cursor() as cursor:
@@ -156,12 +166,19 @@ class MySQL(Connection):
     def upsert(self, table: TableName, columns: Sequence[str], keys: Sequence[str]) -> str:
         names = ", ".join(map(self.name, columns))
         places = ", ".join([self.placeholder] * len(columns))
-        # With nothing but keys, one of them is set to itself, which changes nothing.
-        changed = [each for each in columns if each not in keys] or [keys[0]]
-        changes = ", ".join(f"{self.name(c)} = VALUES({self.name(c)})" for c in changed)
+        # Any unique index makes a duplicate, and its collation says what is equal. So a key is set
+        # to itself where it is the same, and to an error (_MORE_THAN_ONE_ROW) where it is not.
+        same = " AND ".join(
+            f"CAST({name} AS BINARY) = CAST(VALUES({name}) AS BINARY)"
+            for name in map(self.name, keys)
+        )
+        key = self.name(keys[0])
+        changes = [f"{key} = IF({same}, {key}, (SELECT NULL UNION ALL SELECT NULL))"]
+        others = [self.name(each) for each in columns if each not in keys]
+        changes += [f"{name} = VALUES({name})" for name in others]
         return (
             f"INSERT INTO {self.table(table)} ({names}) VALUES ({places})"
-            f" ON DUPLICATE KEY UPDATE {changes}"
+            f" ON DUPLICATE KEY UPDATE {', '.join(changes)}"
         )
 
     def bound(self, value: Any) -> Any:

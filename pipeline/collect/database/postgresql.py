@@ -53,10 +53,13 @@ _MOST_FETCH_ROWS = 256
 _PASSING = ("08", "40", "53", "57P")
 
 _UNIQUE_KEYS = """
-SELECT i.indisprimary, array_agg(a.attname::text ORDER BY k.place)
+SELECT i.indisprimary, array_agg(a.attname::text ORDER BY k.place),
+    bool_and(t.typname <> 'citext' AND COALESCE(c.collisdeterministic, true))
 FROM pg_index i
 CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_collation c ON c.oid = a.attcollation
 WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indisvalid AND i.indimmediate
     AND i.indpred IS NULL AND i.indexprs IS NULL AND k.place <= i.indnkeyatts
 GROUP BY i.indexrelid, i.indisprimary ORDER BY i.indisprimary DESC, i.indexrelid
@@ -129,7 +132,7 @@ class PostgreSQL(Connection):
 
     def unique_keys(self, table: TableName) -> list[UniqueKey]:
         rows = self.query(_UNIQUE_KEYS, (self._regclass(table),))
-        return [UniqueKey(tuple(columns), primary) for primary, columns in rows]
+        return [UniqueKey(tuple(columns), primary, exact) for primary, columns, exact in rows]
 
     def _regclass(self, table: TableName) -> str:
         return self.table(table).replace("%%", "%")

@@ -133,17 +133,20 @@ class SQLite(Connection):
     def unique_keys(self, table: TableName) -> list[UniqueKey]:
         info = self.query(f"PRAGMA {self._pragma('table_info', table)}")
         primary = [row[1] for row in sorted(info, key=lambda row: row[5]) if row[5]]
-        keys = [UniqueKey(tuple(primary), True)] if primary else []
+        keys: list[UniqueKey] = []
         for row in self.query(f"PRAGMA {self._pragma('index_list', table)}"):
             _, name, unique, origin, partial = row
-            if unique and not partial and origin != "pk":
-                index = (*table[:-1], name)
-                columns = [
-                    each[2] for each in self.query(f"PRAGMA {self._pragma('index_info', index)}")
-                ]
+            if unique and not partial:
+                index = self._pragma("index_xinfo", (*table[:-1], name))
+                parts = [each for each in self.query(f"PRAGMA {index}") if each[5]]
+                columns, collations = [each[2] for each in parts], {each[4] for each in parts}
                 if None not in columns:
-                    keys.append(UniqueKey(tuple(columns), False))
-        return keys
+                    exact = collations == {"BINARY"}
+                    keys.append(UniqueKey(tuple(columns), origin == "pk", exact))
+        if primary and not any(key.primary for key in keys):
+            # The number of the row, which has no index.
+            keys.append(UniqueKey(tuple(primary), True))
+        return sorted(keys, key=lambda key: not key.primary)
 
     def _pragma(self, pragma: str, table: TableName) -> str:
         schema = f"{self.name(table[0])}." if len(table) > 1 else ""

@@ -58,10 +58,17 @@ class Writer:
 
     def _check_key(self, keys: Sequence[str]) -> None:
         known = self._target.unique_keys(self._table)
-        if not any(set(key.columns) == set(keys) for key in known):
+        fitting = [key for key in known if set(key.columns) == set(keys)]
+        place = f"The table {'.'.join(self._table)} of the target"
+        if not fitting:
             raise ConfigRefused(
-                f"The table {'.'.join(self._table)} of the target has no unique index on"
-                f" {', '.join(keys)}: make one, or rows would be doubled."
+                f"{place} has no unique index on {', '.join(keys)}: make one, or rows would be"
+                " doubled."
+            )
+        if not all(key.exact for key in fitting):
+            raise ConfigRefused(
+                f"{place} takes keys ({', '.join(keys)}) that differ in case or spaces for one, and"
+                " rows would be lost: give the columns a collation that tells them apart."
             )
 
     def write(self, rows: Sequence[Row]) -> None:

@@ -251,6 +251,46 @@ def test_keys_that_differ_in_case_or_spaces_stay_two(urls: Databases) -> None:
     assert rows(urls.mariadb, "SELECT COUNT(*) FROM target") == [(5,)]
 
 
+@pytest.mark.parametrize("key", ["email", "code"])
+def test_row_of_another_key_is_never_replaced(urls: Databases, key: str) -> None:
+    """By a second unique index, or by a key that differs in nothing but case."""
+    execute(urls.sqlite, "CREATE TABLE source (code TEXT PRIMARY KEY, email TEXT, n INTEGER)")
+    execute(
+        urls.mariadb,
+        "CREATE TABLE target (code VARCHAR(9) PRIMARY KEY, email VARCHAR(9) UNIQUE, n INT)"
+        " COLLATE utf8mb4_general_ci",
+    )
+    told = config(urls.sqlite, urls.mariadb, checks={"count": "report"})
+    fill(urls.sqlite, "source", "code, email, n", [("a", "a@x", 1), ("b", "b@x", 2)])
+    sync(told)
+    execute(urls.sqlite, "DELETE FROM source", "INSERT INTO source VALUES ('a', 'new@x', 3)")
+    sync(told)
+    other = ("c", "NEW@x", 4) if key == "email" else ("A", "c@x", 4)
+    fill(urls.sqlite, "source", "code, email, n", [other])
+
+    with pytest.raises(CollectFailed, match="another key is in the way"):
+        sync(told)
+
+    assert rows(urls.mariadb, "SELECT code, email, n FROM target ORDER BY code") == [
+        ("a", "new@x", 3),
+        ("b", "b@x", 2),
+    ]
+
+
+def test_target_whose_key_does_not_know_case_is_refused(urls: Databases) -> None:
+    make(urls.mariadb, 2, "id VARCHAR(9) PRIMARY KEY, name VARCHAR(9)")
+    execute(urls.sqlite, "CREATE TABLE target (id TEXT COLLATE NOCASE PRIMARY KEY, name TEXT)")
+    execute(
+        urls.postgresql,
+        "CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2',"
+        " deterministic = false)",
+        "CREATE TABLE target (id TEXT COLLATE any_case PRIMARY KEY, name TEXT)",
+    )
+    for target in (urls.sqlite, urls.postgresql):
+        with pytest.raises(ConfigRefused, match="differ in case"):
+            sync(config(urls.mariadb, target))
+
+
 MARKED = "id BIGINT PRIMARY KEY, name VARCHAR(100), changed_at TIMESTAMP"
 
 
