@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any
 
 from pipeline.collect.database.columns import Column, UniqueKey
@@ -99,6 +100,10 @@ class Connection(ABC):
     @abstractmethod
     def bound(self, value: Any) -> Any:
         """Return a value as the driver takes it."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """Return the time of the database's clock, with its zone."""
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[None]:

@@ -1,12 +1,15 @@
 """Values of a position, to be kept as JSON and read back the same."""
 
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 from pipeline.collect.errors import CollectFailed, ConfigRefused
 
+# Clocks without a zone are so far from UTC, at most.
+_LATEST_CLOCK = timedelta(hours=14)
+_EARLIEST_CLOCK = timedelta(hours=12)
 _READERS: dict[str, Callable[[Any], Any]] = {
     "datetime": datetime.fromisoformat,
     "date": date.fromisoformat,
@@ -38,6 +41,30 @@ def read(told: Any) -> Any:
         return told
     (name, text), *_ = told.items()
     return _READERS[name](text)
+
+
+def not_beyond(value: Any, now: datetime) -> Any:
+    """Return the watermark, or where it lies in the future one that no later change lies before.
+
+    SQLite's moments are text: what is one comes back in the same form.
+    """
+    try:
+        told = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+    if not isinstance(told, date):
+        return value
+    moment = told if isinstance(told, datetime) else datetime.combine(told, time())
+    if moment.tzinfo is not None:
+        latest = earliest = now
+    else:
+        here = now.astimezone(UTC).replace(tzinfo=None)
+        latest, earliest = here + _LATEST_CLOCK, here - _EARLIEST_CLOCK
+    if moment <= latest:
+        return value
+    if isinstance(value, str):
+        return earliest.isoformat(sep=value[10:11] or " ")[: None if value[10:] else 10]
+    return earliest if isinstance(told, datetime) else earliest.date()
 
 
 def back(value: Any, overlap: float) -> Any:

@@ -186,6 +186,9 @@ class MySQL(Connection):
             return value.astimezone(UTC).replace(tzinfo=None)
         return value
 
+    def now(self) -> datetime:
+        return self.query("SELECT UTC_TIMESTAMP(6)")[0][0].replace(tzinfo=UTC)
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         self.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")

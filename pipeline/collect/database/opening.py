@@ -1,6 +1,6 @@
 """Which database a URL names."""
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pipeline.collect.config.database import SCHEMES, Source, Table, Target
 from pipeline.collect.database.connection import Connection, TableName
@@ -35,9 +35,15 @@ def open_database(end: Source | Target, timeout_s: float) -> Connection:
 
 
 def place(end: Source | Target) -> str:
-    """Return what a database is told apart by: its host and name, without user and password."""
+    """Return what a database is told apart by: all of its URL but passwords.
+
+    The user and the options count: they may say whose schema a table's name means.
+    """
     parts = urlsplit(reveal(end.url))
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    user, _, _ = parts.netloc.rpartition("@")[0].partition(":")
+    host = parts.netloc.rpartition("@")[2]
+    options = sorted(each for each in parse_qsl(parts.query) if "password" not in each[0])
+    return f"{parts.scheme}://{user}@{host}{parts.path}?{options}"
 
 
 def table_name(told: Table) -> TableName:

@@ -4,6 +4,7 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, cast
 
 import psycopg
@@ -155,6 +156,9 @@ class PostgreSQL(Connection):
 
     def bound(self, value: Any) -> Any:
         return value
+
+    def now(self) -> datetime:
+        return self.query("SELECT clock_timestamp()")[0][0]
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -178,6 +178,9 @@ class SQLite(Connection):
             return str(value)
         return value
 
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         self.execute("BEGIN")

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.collect.config.database import DatabaseConfig
 from pipeline.collect.database import marks
 from pipeline.collect.database.checksum import checksum
+from pipeline.collect.database.columns import Kind
 from pipeline.collect.database.connection import Connection, Row
 from pipeline.collect.database.layout import read_layout
 from pipeline.collect.database.ledger import Entry, Ledger
@@ -23,6 +24,7 @@ from pipeline.collect.stopping import Stop
 
 logger = logging.getLogger(__name__)
 
+_MOMENTS = frozenset({Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.DATE})
 _BATCH_BYTES = 8 * 1024 * 1024
 
 
@@ -55,6 +57,8 @@ class Synchronisation:
     def run(self) -> dict[str, Any]:
         """Return the figures of the finished run."""
         entry = self._entry
+        # Whatever the snapshot does not show is changed later, in columns of whole seconds, too.
+        self._now = self._source.now().replace(microsecond=0)
         with self._source.snapshot():
             self._reader.check_keys()
             source_count = self._reader.count()
@@ -125,10 +129,23 @@ class Synchronisation:
         """The rows and the position behind them are stored together."""
         last = [marks.kept(batch[-1][each]) for each in self._layout.order]
         entry = replace(self._entry, position=last, rows=self._entry.rows + len(batch))
+        if self._incremental:
+            entry = self._bounded(entry, batch[-1][self._layout.order[0]])
         with self._target.transaction():
             self._writer.write(batch)
             kept = self._ledger.write(entry)
         self._entry = kept
+
+    def _bounded(self, entry: Entry, watermark: Any) -> Entry:
+        """A watermark of the future does not keep the next run from what is changed until then."""
+        column = self._layout.columns[self._layout.order[0]]
+        bound = marks.not_beyond(watermark, self._now) if column.kind in _MOMENTS else watermark
+        if bound == watermark:
+            return entry
+        since = self._lowest(entry.next_since, marks.kept(bound))
+        if since != entry.next_since:
+            logger.warning("Watermarks lie in the future: the next run begins at %s", bound)
+        return replace(entry, next_since=since)
 
     def _key_sum(self) -> str | None:
         if not self._config.checks.key_checksum:

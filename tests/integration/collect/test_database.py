@@ -349,6 +349,41 @@ def test_overlap_goes_back_for_rows_that_were_committed_late(urls: Databases) ->
     assert rows(urls.mariadb, "SELECT id FROM target ORDER BY id") == [(1,), (2,)]
 
 
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+def test_row_of_the_future_hides_no_row_of_today(urls: Databases, source: str, target: str) -> None:
+    url = urls[source]
+    execute(url, f"CREATE TABLE source ({MARKED})")
+    future = [(1, "a", mark(1)), (2, "typo", "2037-01-01 00:00:00")]
+    fill(url, "source", "id, name, changed_at", future)
+    told = incremental(urls, source, target)
+    sync(told)
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    fill(url, "source", "id, name, changed_at", [(3, "today", now)])
+
+    again = sync(told)
+
+    assert rows(urls[target], "SELECT id FROM target ORDER BY id") == [(1,), (2,), (3,)]
+    assert again["processed_records"] == 2
+
+
+def test_sources_of_two_schemas_keep_a_watermark_each(urls: Databases) -> None:
+    told = incremental(
+        urls, "postgresql", "mariadb", key_columns=["id"], checks={"count": "report"}
+    )
+    for schema, value in (("one", 1), ("two", 0)):
+        execute(
+            urls.postgresql,
+            f"CREATE SCHEMA {schema}",
+            f"CREATE TABLE {schema}.source ({MARKED})",
+            f"INSERT INTO {schema}.source VALUES ({value}, 'x', '{mark(value)}')",
+        )
+        query = f"?options=-csearch_path%3D{schema}"
+        told["source"] = {"url": urls.postgresql + query, "query": "SELECT * FROM source"}
+        sync(told)
+
+    assert rows(urls.mariadb, "SELECT id FROM target ORDER BY id") == [(0,), (1,)]
+
+
 def test_row_behind_the_position_of_a_killed_run_comes_with_the_next(urls: Databases) -> None:
     execute(urls.sqlite, f"CREATE TABLE source ({MARKED})")
     fill(urls.sqlite, "source", "id, name, changed_at", [(5, "a", mark(1)), (6, "b", mark(2))])

@@ -185,6 +185,28 @@ def test_overlap_goes_back_by_seconds_or_units() -> None:
         marks.back("2024", 3.0)
 
 
+@pytest.mark.parametrize(
+    ("value", "bound"),
+    [
+        (NOW, NOW),
+        (NOW + timedelta(seconds=1), NOW),
+        # Another zone's clock may show that.
+        (datetime.fromisoformat("2024-01-01 13:59"), datetime.fromisoformat("2024-01-01 13:59")),
+        (datetime.fromisoformat("2024-01-01 14:01"), datetime.fromisoformat("2023-12-31 12:00")),
+        (date(2024, 1, 1), date(2024, 1, 1)),
+        (date(2024, 1, 2), date(2023, 12, 31)),
+        ("2024-01-02 00:00:00", "2023-12-31 12:00:00"),
+        ("2024-01-02T00:00:00", "2023-12-31T12:00:00"),
+        ("2024-01-02T00:00:00+00:00", "2024-01-01T00:00:00+00:00"),
+        ("2024-01-02", "2023-12-31"),
+        ("soon", "soon"),
+        (10**12, 10**12),
+    ],
+)
+def test_watermark_of_the_future_is_bound_to_now(value: Any, bound: Any) -> None:
+    assert marks.not_beyond(value, NOW) == bound
+
+
 def test_checksum_depends_on_keys_and_not_on_their_order_or_type() -> None:
     one = [(1, "a"), (Decimal("2.0"), "b")]
 
