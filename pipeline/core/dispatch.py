@@ -20,12 +20,13 @@ import dramatiq
 
 from pipeline import broker, failpoints
 from pipeline.clock import new_id
+from pipeline.core import transitions
 from pipeline.core.context import Context
 from pipeline.core.kinds import Kind, get_kind
 from pipeline.core.turns import Turns
 from pipeline.failpoints import Point
 from pipeline.settings import Settings
-from pipeline.store.database import as_uuid, dialect, execute, lock, transaction
+from pipeline.store.database import as_uuid, dialect, execute, transaction
 from pipeline.store.models import IN_FLIGHT, UNSENT
 
 #: The smallest batch is this part of a whole one, unless less is left.
@@ -69,7 +70,7 @@ def dispatch(kind_name: str, context: Context) -> int:
 
 def _dispatch(kind: Kind, context: Context) -> int:
     with transaction():
-        lock(f"dispatch:{kind.name}")
+        transitions.lock_sending(kind.name)
         batches = _choose(kind, context)
     if batches:
         failpoints.reach(Point.CHOSEN)

@@ -26,7 +26,15 @@ from pipeline.core.tasks import (
     as_row,
 )
 from pipeline.states import JobState, Reason, TaskState
-from pipeline.store.database import as_json, as_uuid, dialect, execute, session, transaction
+from pipeline.store.database import (
+    as_json,
+    as_uuid,
+    dialect,
+    execute,
+    lock,
+    session,
+    transaction,
+)
 from pipeline.store.models import IN_FLIGHT
 
 
@@ -208,12 +216,19 @@ class _PlannedElsewhere(Exception):
     """Undoes an insert: the job is no longer being planned under this attempt."""
 
 
+def lock_sending(kind: str) -> None:
+    """Until the transaction ends nobody else sends tasks of the kind, or closes what waits."""
+    lock(f"dispatch:{kind}")
+
+
 def close_pending(
     job_id: uuid.UUID, state: TaskState, reason: Reason, message: str, *, actor: str
 ) -> bool:
     """Close every pending task of the job at once; True for the caller that ended the job."""
     sql, pending = dialect(), "job_id = %s AND state = 'pending'"
     with transaction():
+        # Whoever sends its tasks takes them in another order: one after the other.
+        lock_sending(execute("SELECT kind FROM jobs WHERE id = %s", job_id.hex)[0][0])
         rows = execute(
             f"UPDATE tasks SET state = %s, reason = %s, message = %s, finished_at = {sql.now}"
             f" WHERE {sql.locked('tasks', pending)}"

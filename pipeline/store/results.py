@@ -46,15 +46,17 @@ def store(results: Sequence[Result]) -> None:
         return
     now = dialect().now
     row = f"(%s, %s, %s, {now})"
+    # One row for each key, in the order in which everybody takes them.
+    by_key = {result.key: result for result in results}
     values = [
         value
-        for result in sorted(results, key=lambda each: each.key)
+        for _, result in sorted(by_key.items())
         for value in (result.key, _packed(result.document), as_json(result.counts))
     ]
     with transaction():
         execute(
             "INSERT INTO results (key, body, counts, created_at) VALUES "
-            + ", ".join([row] * len(results))
+            + ", ".join([row] * len(by_key))
             + " ON CONFLICT (key) DO UPDATE SET created_at = excluded.created_at"
             f" WHERE results.created_at < {dialect().later('%s')}",
             *(*values, -TAKEN_UP_S),

@@ -125,7 +125,7 @@ def test_schedulers_are_killed_in_an_hour_and_each_time_is_a_job_once(
     line(f"schedulers killed x {kills} in an hour", **killed, restarts=restarts, **found)
     assert found == {"fires": found["fires"], "doubled": 0, "missed": 0, "unexpected": 0}
     assert found["fires"] >= 60 + 40 + 4 + 1
-    assert (restarts >= kills / 2, killed["leader"] >= kills / 5) == (True, True), killed
+    assert (restarts >= kills / 2, killed["leader"] >= kills / 20) == (True, True), killed
 
 
 def _next(schedule: Schedule) -> datetime:

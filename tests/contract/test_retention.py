@@ -346,3 +346,8 @@ def test_fires_of_schedules_are_kept_as_long_as_told(context: Context) -> None:
     assert clean_old_data(keeping_days).schedule_fires == 1
     assert clean_old_data(keeping(context, '{"schedule_fires": 10}')).schedule_fires == 1
     assert clean_old_data(keeping(context, '{"schedule_fires": 0}')).schedule_fires == 0
+
+
+def test_result_that_comes_twice_in_one_batch_is_stored_once(context: Context) -> None:
+    results.store([Result("twice", {"n": 1}, {}), Result("once", {}, {}), Result("twice", {}, {})])
+    assert results.known(["once", "twice"]) == {"once", "twice"}

@@ -13,7 +13,11 @@ from tests.docker.conftest import containers, custom, execution, is_up, logs_of,
 from tests.support.engines import docker_client
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(180), pytest.mark.usefixtures("workers")]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.timeout(180),
+    pytest.mark.usefixtures("workers", "api"),
+]
 
 Ends = tuple[str, str | None, int | None]
 

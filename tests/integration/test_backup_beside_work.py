@@ -18,7 +18,7 @@ from tests.support.workers import running
 
 pytestmark = pytest.mark.timeout(240)
 
-FINISHED, OPEN = 20, 150
+FINISHED, OPEN = 20, 400
 
 
 def files(number: int, salt: str) -> dict[str, bytes]:

@@ -127,3 +127,23 @@ def _somebody_waits(database: str) -> bool:
             " AND datname = current_database()"
         ).fetchall()
     return bool(rows)
+
+
+def test_who_cancels_waits_for_who_sends(opened: Context) -> None:
+    job_id = make.planned_job(opened, tasks=TASKS)
+
+    def is_waiting() -> bool:
+        with psycopg.connect(opened.settings.database) as connection:
+            [(number,)] = connection.execute(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            )
+        return bool(number)
+
+    thread = threading.Thread(target=close_pending, args=(opened, job_id))
+    with session(), transaction():
+        transitions.lock_sending("trivial")
+        thread.start()
+        eventually(is_waiting, within_s=10, what="it waits")
+        assert make.recount(job_id) == {"pending": TASKS}
+    thread.join()
+    assert make.recount(job_id) == {"cancelled": TASKS}
