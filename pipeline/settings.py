@@ -187,8 +187,8 @@ class Settings(BaseSettings):
     )
     timetable: str = Field(
         "",
-        description='Changes to the timetable: {"sweep": {"every_s": 5}, "dead_letters":'
-        ' {"cron": "0 * * * *"}, "schedules": "off"}; `quayline timetable` shows it.',
+        description='Changes to the timetable: {"sweep": {"every_s": 5}, "cleanup_old_data":'
+        ' "off"}; `quayline timetable` shows it.',
     )
     schedule_grace_s: float = Field(
         60.0, ge=1, le=MOST_S, description="A schedule's time is missed when it is so late."
