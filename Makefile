@@ -9,8 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Extra arguments for pytest: make test ARGS='-k cancel -x'
 ARGS ?=
-# How many files of tests run side by side: make test JOBS=0 (one after the other, to debug)
-JOBS ?= 3
+# How many files of tests run side by side: make test JOBS=0 (one after the other, to debug). Those of
+# faults start many processes each, so that fewer of them do.
+JOBS ?= 4
+FAULT_JOBS ?= 2
 # One benchmark alone: make bench BENCH=rollup (rollup, cold, warm, first, scale, rss, load, fair)
 BENCH ?=
 # How long a soak lasts: make soak MINUTES=3
@@ -54,7 +56,11 @@ demo: $(VENV)/.demo ## Lint the sample archive on the embedded default; needs no
 
 .PHONY: test
 test: services ## Run every test, on real RabbitMQ, PostgreSQL and Docker
-	@. build/services.env && $(BIN)/python -m pytest -n $(JOBS) --junitxml=build/junit.xml $(ARGS)
+	@# 5 tells that ARGS select none of them. Both run, even when the first ones fail.
+	@. build/services.env; $(BIN)/python -m pytest -n $(JOBS) --ignore=tests/chaos \
+	    --junitxml=build/junit.xml $(ARGS); tests=$$?; \
+	$(BIN)/python -m pytest -n $(FAULT_JOBS) tests/chaos --junitxml=build/junit-chaos.xml $(ARGS); \
+	faults=$$?; [ "$$tests$$faults" = 00 ] || [ "$$tests$$faults" = 05 ] || [ "$$tests$$faults" = 50 ]
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style, format, types and the floors of the house
