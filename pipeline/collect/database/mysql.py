@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - names are quoted here, values are parameters
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -38,8 +38,10 @@ _TYPES = {
 }
 _MOST_DIGITS = 65
 _MOST_SCALE = 30
-# Gone away, lost, lock wait, deadlock, too many connections, shutting down, cannot connect.
+# Gone away, lost, lock wait, deadlock, too many connections, shutting down, cannot connect; then
+# killed, interrupted, node not ready, closed for idleness.
 _PASSING = frozenset({2002, 2003, 2006, 2013, 2014, 1040, 1053, 1205, 1213})
+_PASSING |= {1927, 1317, 1047, 4031}
 _MORE_THAN_ONE_ROW = 1242
 _IN_THE_WAY = (
     "MySQL: a row of another key is in the way of a row: the two are one to another unique index"
@@ -203,7 +205,9 @@ class MySQL(Connection):
             try:
                 yield
             except BaseException:
-                self._db.rollback()
+                # Of a lost connection nothing stays, and why it was lost is what counts.
+                with suppress(pymysql.MySQLError, OSError):
+                    self._db.rollback()
                 raise
             self._db.commit()
 

@@ -459,19 +459,32 @@ def test_two_runs_at_once_do_not_write_over_each_other(urls: Databases) -> None:
         sync(told, "two")
 
 
-def test_lost_connection_is_made_again(urls: Databases, tmp_path: Path) -> None:
-    make(urls.mariadb, 12_000)
-    run = database(tmp_path, config(urls.mariadb, urls.postgresql, batch_size=10))
-    terminate = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE application_name = 'quayline-collect' AND datname = current_database()"""
+@pytest.mark.parametrize("target", ["postgresql", "mariadb"])
+def test_lost_connection_is_made_again(urls: Databases, tmp_path: Path, target: str) -> None:
+    url = urls[target]
+    make(urls.sqlite, 3_000)
+    run = database(tmp_path, config(urls.sqlite, url, batch_size=10))
     with run.started() as process:
-        eventually(lambda: _more(urls.postgresql, 0), within_s=30)
-        assert rows(urls.postgresql, terminate) != []
+        eventually(lambda: _more(url, 0), within_s=30)
+        assert _cut(url) > 0
         out, err = process.communicate(timeout=60)
 
     assert process.returncode == 0, out[-2000:] + err
-    assert rows(urls.postgresql, "SELECT COUNT(*) FROM target") == [(12_000,)]
-    assert run.result()["result_data"]["processed_records"] == 12_000
+    assert "trying again" in out
+    assert rows(url, "SELECT COUNT(*) FROM target") == [(3_000,)]
+    assert run.result()["result_data"]["processed_records"] == 3_000
+
+
+def _cut(url: str) -> int:
+    """The connections to the database, but this one, are ended; returns their number."""
+    if url.startswith("postgresql"):
+        terminate = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name = 'quayline-collect' AND datname = current_database()"""
+        return len(rows(url, terminate))
+    found = "SELECT id FROM information_schema.processlist WHERE db = DATABASE()"
+    others = rows(url, f"{found} AND id <> CONNECTION_ID()")
+    execute(url, *(f"KILL CONNECTION {number}" for (number,) in others))
+    return len(others)
 
 
 def test_term_ends_at_the_next_batch_and_says_how_far(urls: Databases, tmp_path: Path) -> None:
