@@ -38,7 +38,7 @@ class Extraction:
         if self._readers:
             item = {name: each.read(page, scope) for name, each in self._readers.items()}
         else:
-            named = Named(page, scope.root)
+            named = Named(page, scope.root, self._names)
             item = {name: named.value(name) for name in self._names}
             if "title" in item and item["title"] is None and scope is page.selector:
                 item["title"] = page.selector.xpath("normalize-space(//title)").get() or None

@@ -5,7 +5,7 @@ a typed thing also answers to type and name: ``name`` of a ``Product`` is ``prod
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipeline.collect.crawler.elements import Element, value_of
@@ -19,25 +19,40 @@ def normal(name: str) -> str:
     return "".join(each for each in name.casefold() if each.isalnum())
 
 
+class _Found(dict[str, str]):
+    """The first values of the names that are wanted; the text of other elements is never made."""
+
+    def __init__(self, wanted: frozenset[str]) -> None:
+        super().__init__()
+        self._wanted = wanted
+
+    def keep(self, name: str, element: Element, *, addresses: bool = False) -> None:
+        """The element's value is the name's, if it has one and is the first."""
+        if name in self._wanted and name not in self:
+            value = value_of(element, addresses=addresses)
+            if value:
+                self[name] = value
+
+
 class Named:
     """The values of one page, or of one item on it, by name; the first place that has one wins."""
 
-    def __init__(self, page: Page, scope: Element) -> None:
-        self._places: list[dict[str, str]] = []
-        microdata: dict[str, str] = {}
-        attributes: dict[str, dict[str, str]] = {"data-field": {}, "id": {}, "class": {}}
+    def __init__(self, page: Page, scope: Element, names: Iterable[str]) -> None:
+        wanted = frozenset(map(normal, names)) - {""}
+        microdata = _Found(wanted)
+        attributes = {name: _Found(wanted) for name in ("data-field", "id", "class")}
         for element in scope.iter("*"):
             _read_microdata(element, microdata)
             for attribute, found in attributes.items():
                 for name in (element.get(attribute) or "").split():
-                    _keep(found, normal(name), element)
+                    found.keep(normal(name), element)
         self._json_ld: dict[str, Any] = {}
         meta: dict[str, str] = {}
         if scope is page.selector.root:
             for name, value in _properties(page.json_ld):
                 self._json_ld.setdefault(name, value)
             _read_meta(page, meta)
-        self._places = [microdata, meta, *attributes.values()]
+        self._places: list[dict[str, str]] = [microdata, meta, *attributes.values()]
 
     def value(self, name: str) -> Any:
         """Return the value of that name, or None."""
@@ -47,20 +62,13 @@ class Named:
         return next((place[wanted] for place in self._places if wanted in place), None)
 
 
-def _keep(found: dict[str, str], name: str, element: Element, *, addresses: bool = False) -> None:
-    if name and name not in found:
-        value = value_of(element, addresses=addresses)
-        if value:
-            found[name] = value
-
-
-def _read_microdata(element: Element, found: dict[str, str]) -> None:
+def _read_microdata(element: Element, found: _Found) -> None:
     for name in (element.get("itemprop") or "").split():
-        _keep(found, normal(name), element, addresses=True)
+        found.keep(normal(name), element, addresses=True)
         owner = next((each for each in element.iterancestors() if each.get("itemtype")), None)
         if owner is not None:
             kind = owner.get("itemtype", "").rstrip("/").rpartition("/")[2]
-            _keep(found, normal(kind + name), element, addresses=True)
+            found.keep(normal(kind + name), element, addresses=True)
 
 
 def _read_meta(page: Page, found: dict[str, str]) -> None:

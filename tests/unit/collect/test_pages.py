@@ -8,6 +8,7 @@ import pytest
 from pipeline.collect.config import CrawlerConfig
 from pipeline.collect.config.crawler import Follow
 from pipeline.collect.crawler.addresses import absolute, host_of, key_of
+from pipeline.collect.crawler.elements import text_of
 from pipeline.collect.crawler.extraction import Extraction
 from pipeline.collect.crawler.page import Page
 from pipeline.collect.crawler.scope import Scope
@@ -131,6 +132,25 @@ def test_names_within_items_are_those_of_the_item() -> None:
         {"price": "1"},
         {"price": "2"},
     ]
+
+
+def test_text_is_made_of_the_elements_that_are_wanted_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of nested elements holds the text of all within: together it would have no end."""
+    read: list[str] = []
+
+    def noted(element: Any) -> str:
+        read.append(element.get("id"))
+        return text_of(element)
+
+    monkeypatch.setattr("pipeline.collect.crawler.elements.text_of", noted)
+    nested = "".join(f'<div id="d{n}" class="c{n} x{n}" itemprop="p{n}">' for n in range(50))
+
+    assert items(f'{nested}<b id="title">T</b><p id="description" class="title">D</p>') == [
+        {"title": "T", "description": "D"}
+    ]
+    assert len(read) <= 3
 
 
 def test_without_fields_a_page_has_title_and_description() -> None:
