@@ -35,9 +35,21 @@ class Hosts:
     def reserve(self, host: str) -> None:
         """A request goes out now; the next one has to wait."""
         with self._lock:
+            self._advance(self._hosts.setdefault(host, _Host()))
+
+    def claim(self, host: str) -> float:
+        """Return 0 where a request may go out now, as the only one, else the seconds to wait."""
+        with self._lock:
             told = self._hosts.setdefault(host, _Host())
-            delay_s = max(self._delay_s, told.robots.delay_s if told.robots else 0.0)
-            told.next_at = max(told.next_at, time.monotonic() + delay_s)
+            wait_s = told.next_at - time.monotonic()
+            if wait_s > 0:
+                return wait_s
+            self._advance(told)
+            return 0.0
+
+    def _advance(self, told: _Host) -> None:
+        delay_s = max(self._delay_s, told.robots.delay_s if told.robots else 0.0)
+        told.next_at = max(told.next_at, time.monotonic() + delay_s)
 
     def postpone(self, host: str, seconds: float) -> None:
         """The host asked for so much time."""

@@ -1,7 +1,9 @@
 """One page asked for: what it holds, where it leads, or why it could not be read."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any
 
 import httpx
@@ -12,7 +14,7 @@ from pipeline.collect.crawler.extraction import Extraction
 from pipeline.collect.crawler.frontier import PageRow
 from pipeline.collect.crawler.hosts import Hosts
 from pipeline.collect.crawler.page import Page
-from pipeline.collect.errors import CollectFailed
+from pipeline.collect.errors import CollectFailed, Stopped
 from pipeline.collect.http.answer import Answer, TryAgain, fetch, get
 from pipeline.collect.http.patience import Patience
 from pipeline.collect.secrets import shown
@@ -50,9 +52,13 @@ class Visitor:
         self._types = {each.strip().lower() for each in config.content_types}
 
     def visit(self, page: PageRow) -> Visit:
-        """Return what became of it; raises ``Stopped`` where a stop came before that."""
+        """Return what became of it; raises ``Stopped`` where a stop came before that.
+
+        The caller has reserved the host for the first request; each further one takes its turn.
+        """
+        reserved = chain([True], repeat(False))
         try:
-            answer = self._patience.insist(lambda: self._attempt(page), self._stop)
+            answer = self._patience.insist(lambda: self._attempt(page, reserved), self._stop)
             return self._read(page, answer)
         except CollectFailed as error:
             return Visit(frontier.FAILED, str(error))
@@ -61,9 +67,11 @@ class Visitor:
             told = f"{shown(page.url)} cannot be parsed ({type(error).__name__})."
             return Visit(frontier.FAILED, told)
 
-    def _attempt(self, page: PageRow) -> Answer:
+    def _attempt(self, page: PageRow, reserved: Iterator[bool]) -> Answer:
         """One try; a redirect to the same page is gone along with, since it may set a cookie."""
         for _ in range(self._config.max_redirects + 1):
+            if not next(reserved):
+                self._await_turn(page.host)
             answer = fetch(
                 self._client,
                 get(self._client, page.url),
@@ -78,6 +86,11 @@ class Visitor:
         except TryAgain as error:
             self._hosts.postpone(page.host, error.after_s or 0.0)
             raise
+
+    def _await_turn(self, host: str) -> None:
+        while wait_s := self._hosts.claim(host):
+            if self._stop.wait(wait_s):
+                raise Stopped(self._stop.reason)
 
     def _wants(self, response: httpx.Response) -> bool:
         return response.status_code == 200 and self._is_page(response.headers)

@@ -158,6 +158,27 @@ def test_delay_lies_between_two_requests_to_a_host(site: LocalServer, tmp_path: 
     assert all(b - a > 0.15 for a, b in pairwise(moments))
 
 
+def test_delay_lies_between_tries_and_redirects_of_a_page_too(
+    site: LocalServer, tmp_path: Path
+) -> None:
+    def moody(asked: Asked) -> Reply:
+        if asked.times == 1:
+            return Reply(status=503)
+        if asked.times == 2:
+            return Reply(status=302, headers={"Location": "/moody"})
+        return html("<h1>At last</h1>")
+
+    site.routes["/moody"] = moody
+    run = crawler(tmp_path, {"target_urls": [f"{site.url}/moody"], "delay": 0.6, **fields()})
+
+    code, said = run.run()
+
+    assert code == 0, said
+    moments = [each.at for each in site.asked]
+    assert len(moments) == 3
+    assert all(b - a > 0.55 for a, b in pairwise(moments))
+
+
 def test_busy_server_is_asked_again_when_it_said(site: LocalServer, tmp_path: Path) -> None:
     def busy(asked: Asked) -> Reply:
         if asked.times == 1:
