@@ -19,7 +19,8 @@ class Entry:
     """Where one run is. Values are as ``marks`` keeps them.
 
     ``since``: where this run began; ``position``: watermark and key of the last row written;
-    ``next_since``: where the next run begins, if lower than the last watermark.
+    ``next_since``: where the next run begins, if lower than the last watermark; ``finished``: all
+    rows are written; ``checked``: what the checks found, once they have passed.
     """
 
     run: str
@@ -29,6 +30,7 @@ class Entry:
     position: list[Any] | None = None
     next_since: Any = None
     finished: bool = False
+    checked: dict[str, Any] | None = None
 
     @property
     def after(self) -> Row | None:

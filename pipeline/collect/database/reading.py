@@ -53,9 +53,11 @@ class Reader:
         rows = self._source.query(f"SELECT COUNT(*) FROM {self._layout.relation} WHERE {where}")
         return int(rows[0][0])
 
-    def rows(self, since: Any, after: Row | None) -> Generator[Row, None, None]:
-        """Yield the rows whose watermark is ``since`` or more, and that come after a position."""
-        where, values = self._where(since, after)
+    def rows(
+        self, since: Any, after: Row | None, until: Row | None = None
+    ) -> Generator[Row, None, None]:
+        """Yield the rows whose watermark is ``since`` or more, between two positions."""
+        where, values = self._where(since, after, until)
         selected = ", ".join(map(self._source.selected, self._layout.columns))
         order = ", ".join(self._sorted_by)
         sql = f"SELECT {selected} FROM {self._layout.relation}{where} ORDER BY {order}"
@@ -68,7 +70,9 @@ class Reader:
         sql = f"SELECT {selected} FROM {self._layout.relation}"
         return self._source.stream(sql, (), columns)
 
-    def _where(self, since: Any, after: Row | None) -> tuple[str, list[Any]]:
+    def _where(
+        self, since: Any, after: Row | None, until: Row | None = None
+    ) -> tuple[str, list[Any]]:
         conditions, values = [], []
         mark = self._source.placeholder
         if self._incremental:
@@ -79,6 +83,10 @@ class Reader:
         if after is not None:
             condition, told = self._after(list(after))
             conditions.append(condition)
+            values.extend(told)
+        if until is not None:
+            condition, told = self._after(list(until))
+            conditions.append(f"NOT ({condition})")
             values.extend(told)
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         return where, [self._source.bound(value) for value in values]

@@ -56,20 +56,23 @@ class Synchronisation:
 
     def run(self) -> dict[str, Any]:
         """Return the figures of the finished run."""
-        entry = self._entry
+        if self._entry.checked is not None:
+            return {**self.figures(), **self._entry.checked}
         # Whatever the snapshot does not show is changed later, in columns of whole seconds, too.
         self._now = self._source.now().replace(microsecond=0)
         with self._source.snapshot():
             self._reader.check_keys()
             source_count = self._reader.count()
             unmarked = self._reader.count_unmarked()
-            if not entry.finished:
-                self._copy()
+            self._copy()
             self._progress.stage("checking")
             source_sum = self._key_sum()
         if unmarked:
             logger.warning("%d rows have no watermark and are not copied", unmarked)
-        return self._checked(source_count, source_sum, {"rows_without_watermark": unmarked})
+        told = self._checked(source_count, source_sum, {"rows_without_watermark": unmarked})
+        with self._target.transaction():
+            self._entry = self._ledger.write(replace(self._entry, checked=told))
+        return {**self.figures(), **told}
 
     def figures(self) -> dict[str, Any]:
         """Return what there is so far."""
@@ -82,10 +85,12 @@ class Synchronisation:
         if last is None:
             return Entry(run=self._execution_id)
         if last.run == self._execution_id:
-            if last.position is not None and not last.finished:
+            if last.checked is not None:
+                return last
+            if not last.finished:
                 logger.info("Going on after %d rows", last.rows)
                 return self._resumed(last)
-            return last
+            # What the checks did not like, another copy may mend.
         if not self._incremental:
             return Entry(run=self._execution_id, version=last.version)
         if not last.finished:
@@ -109,21 +114,37 @@ class Synchronisation:
         return min(one, other, key=marks.read)
 
     def _copy(self) -> None:
-        since, after = marks.read(self._entry.since), self._entry.after
-        left = self._reader.count_left(since, after)
-        total = self._entry.rows + left
+        """All rows are written; those of a full copy are of one moment.
+
+        Where a full copy goes on, the rows before that are of an earlier moment: they come once
+        more. A kill meanwhile makes no difference, since the next one does the same from there.
+        """
+        begun = self._entry
+        total = begun.rows + self._reader.count_left(marks.read(begun.since), begun.after)
         self._progress.stage("copying")
+        self._copy_rows(total, begun.after, None)
+        if not self._incremental and begun.position is not None:
+            rows = self._entry.rows - begun.rows
+            self._entry = replace(self._entry, position=None, rows=rows)
+            self._progress.stage("copying the first rows once more")
+            self._copy_rows(total, None, begun.after)
+        with self._target.transaction():
+            self._entry = self._ledger.write(replace(self._entry, finished=True))
+
+    def _copy_rows(self, total: int, after: Row | None, until: Row | None) -> None:
         self._progress.update(done=self._entry.rows, total=total, records=self._entry.rows)
-        with closing(_batches(self._reader.rows(since, after), self._config.batch_size)) as batches:
+        since, most = marks.read(self._entry.since), self._config.batch_size
+        with (
+            closing(self._reader.rows(since, after, until)) as rows,
+            closing(_batches(rows, most)) as batches,
+        ):
             for batch in batches:
                 if self._stop.requested:
                     raise Stopped(self._stop.reason)
                 self._keep(batch)
-                rows = self._entry.rows
-                self._progress.update(done=rows, total=max(total, rows), records=rows)
-                logger.info("%d of %d rows", rows, total)
-        with self._target.transaction():
-            self._entry = self._ledger.write(replace(self._entry, finished=True))
+                done = self._entry.rows
+                self._progress.update(done=done, total=max(total, done), records=done)
+                logger.info("%d of %d rows", done, total)
 
     def _keep(self, batch: list[Row]) -> None:
         """The rows and the position behind them are stored together."""
@@ -157,24 +178,19 @@ class Synchronisation:
         self, source_count: int, source_sum: str | None, told: dict[str, Any]
     ) -> dict[str, Any]:
         target_count = self._writer.count()
-        figures = {
-            **self.figures(),
-            **told,
-            "source_count": source_count,
-            "target_count": target_count,
-        }
+        found = {**told, "source_count": source_count, "target_count": target_count}
         count = self._config.checks.count or ("report" if self._incremental else "equal")
         try:
             if count == "equal":
                 self._writer.check(source_count, target_count)
             if source_sum is not None:
-                figures["key_checksum"] = source_sum
+                found["key_checksum"] = source_sum
                 if checksum(self._writer.keys()) != source_sum:
                     raise CollectFailed("The keys of source and target are not the same.")
         except CollectFailed as error:
-            error.result_data = figures
+            error.result_data = {**self.figures(), **found}
             raise
-        return figures
+        return found
 
 
 def sync_name(config: DatabaseConfig) -> str:

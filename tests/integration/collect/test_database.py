@@ -391,7 +391,7 @@ def test_row_behind_the_position_of_a_killed_run_comes_with_the_next(urls: Datab
     sync(told, "one")
     # As a kill after the first row leaves it.
     body = json.loads(rows(urls.postgresql, LEDGER)[0][0])
-    body |= {"finished": False, "position": [mark(1), 5], "rows": 1}
+    body |= {"finished": False, "checked": None, "position": [mark(1), 5], "rows": 1}
     execute(urls.postgresql, f"UPDATE quayline_sync_progress SET body = '{json.dumps(body)}'")
     fill(urls.sqlite, "source", "id, name, changed_at", [(1, "behind", mark(1))])
 
@@ -399,6 +399,49 @@ def test_row_behind_the_position_of_a_killed_run_comes_with_the_next(urls: Datab
     sync(told, "two")
 
     assert rows(urls.postgresql, "SELECT id FROM target ORDER BY id") == [(1,), (5,), (6,)]
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+def test_full_copy_that_went_on_is_of_one_moment(urls: Databases, source: str, target: str) -> None:
+    columns = "a INT, b VARCHAR(9), name VARCHAR(100), PRIMARY KEY (a, b)"
+    execute(urls[source], f"CREATE TABLE source ({columns})")
+    values = [(n // 4, f"k{n % 4}", "old") for n in range(40)]
+    fill(urls[source], "source", "a, b, name", values)
+    told = config(urls[source], urls[target], sync_name="s", batch_size=4)
+    sync(told, "one")
+    # As a kill after half of the rows leaves it.
+    body = json.loads(rows(urls[target], LEDGER)[0][0])
+    body |= {"finished": False, "checked": None, "position": [5, "k2"], "rows": 23}
+    execute(urls[target], f"UPDATE quayline_sync_progress SET body = '{json.dumps(body)}'")
+    execute(
+        urls[source],
+        "UPDATE source SET name = 'new' WHERE a = 2",
+        "INSERT INTO source VALUES (0, 'k9', 'new')",
+    )
+
+    figures = sync(told, "one")
+
+    assert figures["processed_records"] == figures["target_count"] == 41
+    query = "SELECT a, b, name FROM {} ORDER BY a, b"
+    assert rows(urls[target], query.format("target")) == rows(urls[source], query.format("source"))
+
+
+def test_run_that_failed_its_checks_copies_again(urls: Databases) -> None:
+    make(urls.sqlite, 3)
+    told = config(urls.sqlite, urls.postgresql)
+    sync(told, "one")
+    execute(urls.sqlite, "DELETE FROM source WHERE id = 1")
+    with pytest.raises(CollectFailed, match="2 rows and the target 3"):
+        sync(told, "two")
+    execute(urls.sqlite, "INSERT INTO source VALUES (7, 'n7')")
+    execute(urls.postgresql, "DELETE FROM target WHERE id = 1")
+
+    figures = sync(told, "two")
+
+    assert figures["target_count"] == 3
+    # Started again after its end it says the same, whatever has come since.
+    execute(urls.sqlite, "INSERT INTO source VALUES (8, 'n8')")
+    assert sync(told, "two") == figures
 
 
 @pytest.mark.parametrize("mode", ["full", "incremental"])
