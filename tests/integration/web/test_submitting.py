@@ -342,7 +342,8 @@ def test_one_owner_does_not_hold_all_places_of_uploads(served: Callable[..., Api
     of(api.caller().post(JOBS, **form(LINT)))
 
 
-def test_uploads_at_the_same_time_are_jobs_each(api: Api) -> None:
+def test_uploads_at_the_same_time_are_jobs_each(served: Callable[..., Api]) -> None:
+    api = served(api_uploads=12)
     answers: list[int] = []
 
     def submit(number: int) -> None:
