@@ -2,6 +2,7 @@
 
 import random
 import signal
+import time
 import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -139,7 +140,13 @@ def leads(process: Process) -> bool:
 
 
 def victim(processes: list[Process], dice: random.Random) -> Process:
-    """Return who leads, where somebody does, in two of three cases; else anybody."""
+    """Return who leads, where somebody does, in two of three cases; else anybody.
+
+    On a busy machine one that was killed needs a while until it may lead.
+    """
+    give_up_at = time.monotonic() + 5
+    while not any(map(leads, processes)) and time.monotonic() < give_up_at:
+        time.sleep(0.05)
     leading = [process for process in processes if leads(process)]
     return leading[0] if leading and dice.random() < 0.67 else dice.choice(processes)
 

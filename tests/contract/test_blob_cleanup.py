@@ -1,5 +1,6 @@
 """Stored files that no row needs go; none that a row needs, or is about to, ever does."""
 
+import fcntl
 import hashlib
 import os
 import random
@@ -115,10 +116,11 @@ class Storage:
     def rest(self) -> None:
         """Let what nobody has put for less than that grow old at once."""
         for file in self.blobs.listing():
-            path = self.root / file.name
-            with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > 0.02:
-                    os.utime(path, (1, 1))
+            with suppress(FileNotFoundError), (self.root / file.name).open("rb") as held:
+                # Nobody makes it young between the look at its age and the change of it.
+                fcntl.flock(held, fcntl.LOCK_EX)
+                if time.time() - os.fstat(held.fileno()).st_mtime > 0.02:
+                    os.utime(held.fileno(), (1, 1))
 
 
 def race(*acts: Callable[[], None]) -> None:
