@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urljoin
 
@@ -46,13 +47,19 @@ class Endpoint:
             for name, value in config.params.items()
         }
 
-    def ask(self, position: Position) -> tuple[Answer, Any]:
-        """Return the page's answer and its document.
+    def ask(self, position: Position, check: Callable[[Any], None]) -> tuple[Answer, Any]:
+        """Return the page's answer and its document, one that the check lets pass.
 
         Raises ``CollectFailed`` where the server does not want to, as ``PositionGone`` where that
         may be the position's fault, and ``Stopped``.
         """
-        return self._patience.insist(lambda: self._attempt(position), self._stop)
+
+        def attempt() -> tuple[Answer, Any]:
+            answer, document = self._attempt(position)
+            check(document)
+            return answer, document
+
+        return self._patience.insist(attempt, self._stop)
 
     def _attempt(self, position: Position) -> tuple[Answer, Any]:
         answer = self._signed(position)

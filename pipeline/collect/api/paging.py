@@ -70,6 +70,14 @@ class Paging:
             return {"url": url} if url else None
         return None
 
+    def falls_short(self, position: Position, total: int | None) -> bool:
+        """Return True where there have to be records at a position, as far as is known."""
+        if isinstance(self._told, PageNumbers):
+            return total is not None and position["page"] - self._told.start < total
+        if isinstance(self._told, Offsets):
+            return total is not None and position["offset"] < total
+        return False
+
     def total(self, document: Any) -> int | None:
         """Return how many pages or records the answer says there are, where it does."""
         if self._path is None or not isinstance(self._told, PageNumbers | Offsets):

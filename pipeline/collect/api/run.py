@@ -1,6 +1,7 @@
 """All pages of an API: from the first one to the output file, gone on with after a kill."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -11,7 +12,7 @@ from pipeline.collect.api.records import Records
 from pipeline.collect.config.api import ApiConfig
 from pipeline.collect.errands import Errands
 from pipeline.collect.errors import CollectFailed, ConfigRefused, Stopped
-from pipeline.collect.http.answer import open_client
+from pipeline.collect.http.answer import TryAgain, open_client
 from pipeline.collect.output import write_records
 from pipeline.collect.progress import Progress
 from pipeline.collect.state import State, digest_of
@@ -35,6 +36,7 @@ class Leafing:
         self._records = records
         self._pages = int(state.note("pages") or 0)
         self._count = state.count()
+        self._total: int | None = state.note("total")
         self._truncated = False
 
     def run(self, errands: Errands, progress: Progress, stop: Stop) -> None:
@@ -51,7 +53,8 @@ class Leafing:
                 logger.warning("max_pages or max_records is reached, more is there")
                 return
             try:
-                answer, document = errands.run(self._endpoint.ask, position)
+                check = partial(self._check, position)
+                answer, document = errands.run(self._endpoint.ask, position, check)
             except PositionGone:
                 if fresh or not self._paging.expires:
                     raise
@@ -59,10 +62,25 @@ class Leafing:
                 continue
             fresh = True
             found = self._records.found(document)
+            self._total = self._known_total(document)
             following = self._paging.following(position, answer, document, len(found))
             self._keep(found, following)
             position = following
-            self._tell(progress, document)
+            self._tell(progress)
+
+    def _check(self, position: Position, document: Any) -> None:
+        """Raises ``TryAgain`` for a page that has no records where there have to be some."""
+        total = self._known_total(document)
+        if not self._records.found(document) and self._paging.falls_short(position, total):
+            raise TryAgain(
+                f"Page {self._pages + 1} has no records after {self._count} of them, though the API"
+                f" told a total of {total}."
+            )
+
+    def _known_total(self, document: Any) -> int | None:
+        """The total that this page tells, or else one before it."""
+        told = self._paging.total(document)
+        return self._total if told is None else told
 
     def figures(self) -> dict[str, Any]:
         """Return what there is so far."""
@@ -99,6 +117,7 @@ class Leafing:
             self._state.set_note("position", following)
             self._state.set_note("pages", self._pages + 1)
             self._state.set_note("page_digest", digest)
+            self._state.set_note("total", self._total)
         self._pages += 1
         self._count += added
         logger.info("Page %d: %d records, %d new", self._pages, len(found), added)
@@ -118,11 +137,10 @@ class Leafing:
                 f"After page {self._pages + 1} the API leads back to a page that it has given."
             )
 
-    def _tell(self, progress: Progress, document: Any) -> None:
-        total = self._paging.total(document)
+    def _tell(self, progress: Progress) -> None:
         by_records = "offset" in self._paging.start()
         done = self._count if by_records else self._pages
-        progress.update(done=done, total=total, pages=self._pages, records=self._count)
+        progress.update(done=done, total=self._total, pages=self._pages, records=self._count)
 
 
 def collect_api(

@@ -72,6 +72,32 @@ def test_every_page_is_collected_once(
     assert run.result()["result_data"]["processed_records"] == 25
 
 
+@pytest.mark.parametrize(
+    ("route", "pagination"),
+    [
+        (by_page, {"type": "page", "total_pages_path": "$.pages"}),
+        (by_offset, {"type": "offset", "total_path": "$.total"}),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 9])
+def test_page_without_records_before_the_total_is_no_end(
+    site: LocalServer, tmp_path: Path, route: Any, pagination: dict[str, Any], times: int
+) -> None:
+    """An error that is told with 200."""
+    site.routes["/rows"] = lambda asked: (
+        jsonic({"error": "busy"}) if 2 <= asked.times <= 1 + times else route(asked)
+    )
+    run = api(tmp_path, config(site, pagination=pagination, max_retries=1))
+
+    code, said = run.run()
+
+    assert code == (0 if times == 1 else 1), said
+    if code == 0:
+        assert run.records() == ROWS
+    else:
+        assert "Page 2 has no records" in run.result()["error_message"]
+
+
 def test_next_url_in_the_document_is_followed(site: LocalServer, tmp_path: Path) -> None:
     site.routes["/rows"] = lambda asked: jsonic({"data": ROWS[:2], "next": "/more?x=1"})
     site.routes["/more"] = lambda asked: jsonic({"data": ROWS[2:4], "next": None})
