@@ -2,6 +2,8 @@
 
 # ruff: noqa: S608 - names are quoted here, values are parameters
 
+import math
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -46,6 +48,9 @@ _TYPES = {
     Kind.JSON: "JSONB",
     Kind.OTHER: "TEXT",
 }
+# The server ends a statement at the timeout; this is for servers that do not answer at all.
+_GRACE_S = 2.0
+_KEEPALIVE_S = 30
 _FETCH_BYTES = 4 * 1024 * 1024
 # Rows may be of any size, so that their number grows step by step.
 _FETCH_GROWTH = 4
@@ -67,20 +72,47 @@ GROUP BY i.indexrelid, i.indisprimary ORDER BY i.indisprimary DESC, i.indexrelid
 """
 
 
+class _Patient(psycopg.Connection[Row]):
+    """Waits for an answer so long only as something of it comes now and then."""
+
+    silence_s = math.inf
+
+    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
+        return super().wait(self._heard(gen), *args, **kwargs)
+
+    def _heard(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        try:
+            wanted = next(gen)
+            until = time.monotonic() + self.silence_s
+            while True:
+                ready = yield wanted
+                if ready:
+                    until = time.monotonic() + self.silence_s
+                elif time.monotonic() > until:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"no answer for {self.silence_s:g} s")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value
+
+
 class PostgreSQL(Connection):
     """Types that other databases do not have come and go as PostgreSQL's own text of them."""
 
     def __init__(self, url: str, password: str | None, timeout_s: float) -> None:
         given = {"password": password} if password is not None else {}
         with _trouble():
-            self._db = psycopg.connect(
+            self._db = _Patient.connect(
                 url,
                 autocommit=True,
                 connect_timeout=CONNECT_S,
+                keepalives_idle=_KEEPALIVE_S,
+                keepalives_interval=_KEEPALIVE_S,
                 tcp_user_timeout=int(timeout_s * 1000),
                 application_name="quayline-collect",
                 **cast("dict[str, Any]", given),
             )
+            self._db.silence_s = timeout_s + _GRACE_S
             self._db.execute("SELECT set_config('timezone', 'UTC', false)")
             limit_ms = f"{int(timeout_s * 1000)}"
             self._db.execute("SELECT set_config('statement_timeout', %s, false)", (limit_ms,))

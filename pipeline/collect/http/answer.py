@@ -1,12 +1,12 @@
 """One request and its answer, within a size and a time."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
 
 from pipeline.collect.errors import CollectFailed
+from pipeline.collect.http.deadline import OutOfTime, deadline, heed_deadline
 from pipeline.collect.secrets import shown
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -73,12 +73,16 @@ def fetch(
     not be better next time: too large, or encoded in a way that nobody could have asked for.
     """
     place = shown(str(request.url))
+    request.extensions["trace"] = heed_deadline
     try:
-        response = client.send(request, stream=True)
-        try:
-            body = _body(response, place, limit_bytes, timeout_s) if wanted(response) else b""
-        finally:
-            response.close()
+        with deadline(timeout_s):
+            response = client.send(request, stream=True)
+            try:
+                body = _body(response, place, limit_bytes) if wanted(response) else b""
+            finally:
+                response.close()
+    except OutOfTime:
+        raise TryAgain(f"{place} took longer than {timeout_s:g} s.") from None
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.DecodingError) as error:
         raise CollectFailed(f"{place} cannot be read ({type(error).__name__}).") from error
     except httpx.HTTPError as error:
@@ -88,17 +92,14 @@ def fetch(
     return Answer(url, response.status_code, response.headers, body, response.links)
 
 
-def _body(response: httpx.Response, place: str, limit_bytes: int, timeout_s: float) -> bytes:
+def _body(response: httpx.Response, place: str, limit_bytes: int) -> bytes:
     # Each further coding multiplies how far a small answer can blow up.
     if len(response.headers.get_list("content-encoding", split_commas=True)) > 1:
         raise CollectFailed(f"{place} is compressed more than once.")
-    deadline = time.monotonic() + timeout_s
     chunks, size_bytes = [], 0
     for chunk in response.iter_bytes():
         size_bytes += len(chunk)
         if size_bytes > limit_bytes:
             raise CollectFailed(f"{place} has more than {limit_bytes} bytes.")
-        if time.monotonic() > deadline:
-            raise TryAgain(f"{place} took longer than {timeout_s:g} s.")
         chunks.append(chunk)
     return b"".join(chunks)
