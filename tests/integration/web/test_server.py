@@ -106,7 +106,8 @@ def test_body_that_drips_is_let_go(served: Callable[..., Api]) -> None:
     url = httpx.URL(api.url)
     over = threading.Event()
     with socket.create_connection((url.host, url.port or 80), timeout=5) as connection:
-        connection.sendall(HEAD + b"Authorization: Bearer x\r\n\r\n{")
+        head = HEAD.replace(b"monitoring/heartbeat", b"monitoring/completion")
+        connection.sendall(head + b"Authorization: Bearer x\r\n\r\n{")
 
         def drip() -> None:
             while not over.wait(SLOW_S / 4):
