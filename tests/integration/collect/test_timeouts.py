@@ -45,13 +45,6 @@ def test_answer_that_drips_ends_at_the_timeout(
         assert 0.9 < time.monotonic() - begun < 2.5
 
 
-def fall_silent(db: PostgreSQL, relay: Relay) -> None:
-    """Ask a database that answers no more in the middle of a transaction."""
-    with db.transaction():
-        relay.frozen.set()
-        db.query("SELECT 1")
-
-
 def test_database_that_falls_silent_is_a_trouble_that_may_pass() -> None:
     with own_database() as url:
         parts = urlsplit(url)
@@ -62,7 +55,13 @@ def test_database_that_falls_silent_is_a_trouble_that_may_pass() -> None:
                 begun = time.monotonic()
 
                 with pytest.raises(DatabaseTrouble, match="answer") as trouble:
-                    fall_silent(db, relay)
+                    _ask_a_frozen_one(db, relay)
 
                 assert trouble.value.passing
                 assert time.monotonic() - begun < 5
+
+
+def _ask_a_frozen_one(db: PostgreSQL, relay: Relay) -> None:
+    with db.transaction():
+        relay.frozen.set()
+        db.query("SELECT 1")
