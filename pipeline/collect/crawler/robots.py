@@ -15,6 +15,7 @@ from pipeline.collect.stopping import Stop
 
 logger = logging.getLogger(__name__)
 
+# As much as RFC 9309 (2.5) asks for, and some more.
 _LIMIT_BYTES = 512 * 1024
 _REDIRECTS = 5
 # A host whose rules cannot be read is not hammered for them.
@@ -62,9 +63,16 @@ def read_robots(
         return Robots(None, False, user_agent)
     if answer.status != 200:
         return Robots(None, True, user_agent)
-    return Robots(Protego.parse(answer.body.decode("utf-8", "replace")), False, user_agent)
+    return Robots(Protego.parse(_text(answer.body)), False, user_agent)
+
+
+def _text(body: bytes) -> str:
+    """The rules; those beyond the limit do not count, nor does the line that it cuts."""
+    if len(body) >= _LIMIT_BYTES:
+        body = body[: body.rfind(b"\n") + 1]
+    return body.decode("utf-8-sig", "replace")
 
 
 def _attempt(client: httpx.Client, request: httpx.Request, timeout_s: float) -> Answer:
-    answer = fetch(client, request, limit_bytes=_LIMIT_BYTES, timeout_s=timeout_s)
+    answer = fetch(client, request, limit_bytes=_LIMIT_BYTES, timeout_s=timeout_s, cut=True)
     return _PATIENCE.heed(answer)

@@ -65,9 +65,12 @@ def fetch(
     *,
     limit_bytes: int,
     timeout_s: float,
+    cut: bool = False,
     wanted: Callable[[httpx.Response], bool] = lambda response: True,
 ) -> Answer:
     """Return the answer, whatever its status; the body only where it is ``wanted``.
+
+    A body that passes the limit is a failure, or with ``cut`` ends there.
 
     Raises ``TryAgain`` where the network fails or is too slow, ``CollectFailed`` for what will
     not be better next time: too large, or encoded in a way that nobody could have asked for.
@@ -78,7 +81,7 @@ def fetch(
         with deadline(timeout_s):
             response = client.send(request, stream=True)
             try:
-                body = _body(response, place, limit_bytes) if wanted(response) else b""
+                body = _body(response, place, limit_bytes, cut) if wanted(response) else b""
             finally:
                 response.close()
     except OutOfTime:
@@ -92,14 +95,16 @@ def fetch(
     return Answer(url, response.status_code, response.headers, body, response.links)
 
 
-def _body(response: httpx.Response, place: str, limit_bytes: int) -> bytes:
+def _body(response: httpx.Response, place: str, limit_bytes: int, cut: bool) -> bytes:
     # Each further coding multiplies how far a small answer can blow up.
     if len(response.headers.get_list("content-encoding", split_commas=True)) > 1:
         raise CollectFailed(f"{place} is compressed more than once.")
     chunks, size_bytes = [], 0
     for chunk in response.iter_bytes():
         size_bytes += len(chunk)
-        if size_bytes > limit_bytes:
-            raise CollectFailed(f"{place} has more than {limit_bytes} bytes.")
         chunks.append(chunk)
-    return b"".join(chunks)
+        if size_bytes > limit_bytes:
+            if cut:
+                break
+            raise CollectFailed(f"{place} has more than {limit_bytes} bytes.")
+    return b"".join(chunks)[:limit_bytes]

@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.integration.collect.collectors import crawler
 from tests.integration.collect.local_server import Asked, LocalServer, Reply, html
 from tests.support.waiting import eventually
@@ -131,6 +133,27 @@ def test_robots_txt_is_honoured_with_its_delay(site: LocalServer, tmp_path: Path
     moments = [each.at for each in site.asked]
     assert all(b - a > 0.25 for a, b in pairwise(moments))
     assert run.result()["result_data"]["refused_by_robots"] == 1
+
+
+@pytest.mark.parametrize(
+    "robots",
+    [
+        b"\xef\xbb\xbfUser-agent: *\nDisallow: /p/2\n",
+        b"User-agent: *\nDisallow: /p/2\n" + b"Disallow: /long/way/out\n" * 50_000,
+    ],
+    ids=["byte order mark", "beyond the limit"],
+)
+def test_robots_txt_is_read_whatever_its_first_bytes_and_size(
+    site: LocalServer, tmp_path: Path, robots: bytes
+) -> None:
+    shop(site, 4)
+    site.routes["/robots.txt"] = lambda asked: Reply(robots)
+    config = {"target_urls": [f"{site.url}/p/0"], "obey_robots": True, **fields()}
+
+    code, said = crawler(tmp_path, config).run()
+
+    assert code == 0, said
+    assert sorted(site.paths()) == ["/p/0", "/p/1", "/p/3", "/robots.txt"]
 
 
 def test_host_whose_robots_txt_fails_is_left_alone(site: LocalServer, tmp_path: Path) -> None:
