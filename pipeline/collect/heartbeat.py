@@ -20,6 +20,7 @@ from tenacity import (
 from pipeline.collect.environment import Environment
 from pipeline.collect.errors import Unanswered
 from pipeline.collect.progress import Progress
+from pipeline.collect.refusals import Refusals
 from pipeline.collect.result import Result
 from pipeline.collect.stopping import Stop
 
@@ -32,16 +33,14 @@ _LONGEST_RETRY_WAIT_S = 15.0
 _COMPLETION_S = 300.0
 # Whoever sends TERM sends KILL soon after; the exit code and result.json tell the rest.
 _COMPLETION_AFTER_STOP_S = 3.0
-# The execution has ended, was given to somebody else, or the token is another one's.
-_NOT_OURS = frozenset({401, 403, 404, 409, 410})
 _AGAIN_LATER = frozenset({408, 425, 429})
 
 
 class Heartbeat:
     """Beats from its own thread from ``start`` on; without ``api_base_url`` it keeps silent.
 
-    A cancel in an answer, and an answer that the execution is not ours any more, request the
-    stop. An API that is away changes nothing for the work: beats are tried until it is back.
+    A cancel in an answer, and the service's word that the execution is not ours any more, or
+    refusals in a row that may not be its own (``Refusals``), request the stop. An API that is away changes nothing for the work: beats are tried until it is back.
     """
 
     def __init__(self, environment: Environment, progress: Progress, stop: Stop) -> None:
@@ -52,9 +51,13 @@ class Heartbeat:
         self._wake = threading.Event()
         self._beats = threading.Lock()
         self._disowned = False
+        self._refusals = Refusals()
         self._client: httpx.Client | None = None
         if environment.api_base_url is not None:
-            self._client = httpx.Client(timeout=_TIMEOUT, follow_redirects=False)
+            # A transport of its own: proxies of the environment shall not see the token.
+            self._client = httpx.Client(
+                transport=httpx.HTTPTransport(), timeout=_TIMEOUT, follow_redirects=False
+            )
             progress.on_stage(self._wake.set)
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -133,15 +136,18 @@ class Heartbeat:
             timeout = _TIMEOUT if not self._stop.requested else _COMPLETION_AFTER_STOP_S
             answer = self._client.post(url, json=body, timeout=timeout)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            self._refusals.note(None, time.monotonic())
             logger.warning("No answer to the %s: %s", what, type(error).__name__)
             raise Unanswered(f"No answer to the {what}.") from None
+        now_s = time.monotonic()
+        refused = self._refusals.note(answer, now_s)
         if answer.is_success:
             self._heed(answer)
-        elif answer.status_code in _NOT_OURS:
+        elif refused and self._refusals.final(answer, now_s):
             self._disowned = True
             logger.warning("The %s was answered %d", what, answer.status_code)
             self._stop.request("the service does not know this execution any more")
-        elif answer.is_client_error and answer.status_code not in _AGAIN_LATER:
+        elif answer.is_client_error and not refused and answer.status_code not in _AGAIN_LATER:
             logger.error("The %s was refused: HTTP %d", what, answer.status_code)
         else:
             logger.warning("The %s was answered %d", what, answer.status_code)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from pipeline.web.problems import answer as problem
 from tests.integration.collect.collectors import EXECUTION_ID, Collector, crawler
 from tests.integration.collect.local_server import Asked, LocalServer, Reply, html, jsonic
 from tests.support.waiting import eventually
@@ -114,17 +115,49 @@ def test_cancel_in_an_answer_stops_the_work(run: Collector, service: LocalServer
     assert service.bodies(COMPLETION)[0]["error_message"] == "stopped: cancelled"
 
 
-@pytest.mark.parametrize("status", [401, 404, 409])
+@pytest.mark.parametrize("status", [401, 403, 404])
 def test_execution_that_is_not_ours_any_more_is_left(
     run: Collector, service: LocalServer, status: int
 ) -> None:
-    service.otherwise = lambda asked: Reply(status=status)
+    told = problem(status, "The token is not one of this execution.", "forbidden")
+    service.otherwise = lambda asked: Reply(bytes(told.body), status=status)
 
     code, said = run.run()
 
     assert code == 143, said
     assert service.paths() == [HEARTBEAT]
     assert run.result()["success"] is False
+
+
+def test_refusal_of_something_before_the_service_passes(
+    run: Collector, service: LocalServer, gate: threading.Event
+) -> None:
+    """As of an ingress while the service is put up anew."""
+
+    def shaky(asked: Asked) -> Reply:
+        return Reply(b"<h1>not found</h1>", 404) if asked.times == 1 else jsonic({"status": "ok"})
+
+    service.routes[HEARTBEAT] = service.routes[COMPLETION] = shaky
+    with run.started() as process:
+        eventually(lambda: len(service.bodies(HEARTBEAT)) >= 2, within_s=20)
+        gate.set()
+        _, err = process.communicate(timeout=30)
+
+    assert process.returncode == 0, err
+    assert len(service.bodies(COMPLETION)) == 2
+
+
+def test_token_goes_through_no_proxy(
+    run: Collector, service: LocalServer, site: LocalServer, gate: threading.Event
+) -> None:
+    gate.set()
+    run.environment["HTTP_PROXY"] = site.url
+
+    code, said = run.run()
+
+    assert code == 0, said
+    assert len(service.bodies(COMPLETION)) == 1
+    assert not [path for path in site.paths() if TOKEN in path]
 
 
 @pytest.mark.parametrize("status", [302, 422])
