@@ -23,7 +23,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; ``native`` is its type where only its own database knows it."""
+    """A column; ``native`` is its type where only its own database knows it.
+
+    ``scale``: digits behind the point, of a number or of its seconds; None: no limit that is known.
+    """
 
     name: str
     kind: Kind

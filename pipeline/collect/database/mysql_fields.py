@@ -20,6 +20,7 @@ _KINDS = {
     FIELD_TYPE.TIME: Kind.TIME,
     FIELD_TYPE.JSON: Kind.JSON,
 }
+_CLOCKS = frozenset({FIELD_TYPE.TIMESTAMP, FIELD_TYPE.DATETIME, FIELD_TYPE.TIME})
 
 
 def column_of(told: Any) -> Column:
@@ -38,7 +39,8 @@ def column_of(told: Any) -> Column:
         return Column(name, Kind.DECIMAL, digits, told.scale)
     if code in _KINDS:
         native = "float" if code == FIELD_TYPE.FLOAT else None
-        return Column(name, _KINDS[code], native=native)
+        scale = told.scale if code in _CLOCKS else None
+        return Column(name, _KINDS[code], scale=scale, native=native)
     native = "enum" if told.flags & (FLAG.ENUM | FLAG.SET) else None
     return Column(name, Kind.BYTES if binary else Kind.TEXT, native=native)
 

@@ -34,6 +34,7 @@ _KINDS = {
     1184: Kind.TIMESTAMPTZ,
     1700: Kind.DECIMAL,
 }
+_CLOCKS = frozenset({Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ})
 _TYPES = {
     Kind.INTEGER: "BIGINT",
     Kind.DECIMAL: "NUMERIC",
@@ -156,9 +157,9 @@ class PostgreSQL(Connection):
                 native = (
                     f"{known.regtype}[]" if told.type_code == known.array_oid else known.regtype
                 )
-        if kind is not Kind.DECIMAL:
-            return Column(told.name, kind, native=native)
-        return Column(told.name, kind, told.precision, told.scale)
+        if kind in _CLOCKS:
+            return Column(told.name, kind, scale=told.precision, native=native)
+        return Column(told.name, kind, told.precision, told.scale, native)
 
     def exists(self, table: TableName) -> bool:
         return self.query("SELECT to_regclass(%s) IS NOT NULL", (self._regclass(table),))[0][0]

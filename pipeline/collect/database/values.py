@@ -19,12 +19,27 @@ def adapted(value: Any, column: Column) -> Any:
     if value is None:
         return None
     try:
-        return _ADAPTERS[column.kind](value)
+        return _exact(_ADAPTERS[column.kind](value), column.scale)
     except (ValueError, TypeError, InvalidOperation, OverflowError):
         raise CollectFailed(
             f"A {type(value).__name__} does not fit into the {column.kind} column {column.name!r}"
             " of the target without loss: change the column, or leave it out (columns)."
         ) from None
+
+
+def _exact(value: Any, scale: int | None) -> Any:
+    """The value; raises ``ValueError`` where it has more digits behind the point than that."""
+    if scale is None:
+        return value
+    if isinstance(value, Decimal):
+        _, digits, exponent = value.as_tuple()
+        # NaN and the infinities have a letter there.
+        beyond = exponent + scale if isinstance(exponent, int) else 0
+        if beyond < 0 and any(digits[beyond:]):
+            raise ValueError(value)
+    if isinstance(value, datetime | time) and value.microsecond % 10 ** max(0, 6 - scale):
+        raise ValueError(value)
+    return value
 
 
 def _boolean(value: Any) -> bool:

@@ -164,6 +164,30 @@ def test_value_that_would_lose_something_is_a_failure(urls: Databases) -> None:
     assert rows(urls.postgresql, "SELECT * FROM target") == []
 
 
+@pytest.mark.parametrize("target", ["postgresql", "mariadb"])
+@pytest.mark.parametrize(
+    ("column", "fits", "bent"),
+    [
+        ("NUMERIC(10,2)", "1.23", "1.239"),
+        ("TIMESTAMP(0)", "2024-01-01 00:00:01", "2024-01-01 00:00:01.6"),
+        ("TIME(3)", "01:02:03.125", "01:02:03.1256"),
+    ],
+)
+def test_value_is_not_rounded_to_the_digits_of_its_column(
+    urls: Databases, target: str, column: str, fits: str, bent: str
+) -> None:
+    make(urls.sqlite, 0, "id BIGINT PRIMARY KEY, name TEXT")
+    execute(urls[target], f"CREATE TABLE target (id BIGINT PRIMARY KEY, name {column} NULL)")
+    fill(urls.sqlite, "source", "id, name", [(1, fits)])
+    sync(config(urls.sqlite, urls[target]))
+    fill(urls.sqlite, "source", "id, name", [(2, bent)])
+
+    with pytest.raises(CollectFailed, match="column 'name'"):
+        sync(config(urls.sqlite, urls[target]))
+
+    assert rows(urls[target], "SELECT id FROM target") == [(1,)]
+
+
 def test_names_are_quoted_whatever_they_are(urls: Databases) -> None:
     odd = 'we"ird `na%sme; --'
     for url, quote in ((urls.postgresql, '"'), (urls.mariadb, "`")):

@@ -162,6 +162,41 @@ def test_value_is_never_bent(kind: Kind, value: Any) -> None:
         adapted(value, Column("c", kind))
 
 
+@pytest.mark.parametrize(
+    ("kind", "scale", "value"),
+    [
+        (Kind.DECIMAL, 2, "1.2300"),
+        (Kind.DECIMAL, 2, Decimal(10) ** 40),
+        (Kind.DECIMAL, 0, "Infinity"),
+        (Kind.DECIMAL, None, "0.123456789"),
+        (Kind.TIMESTAMP, 0, "2024-01-01 00:00:01.000"),
+        (Kind.TIMESTAMPTZ, 3, "2024-01-01 00:00:01.123"),
+        (Kind.TIME, 6, time(1, 2, 3, 456789)),
+    ],
+)
+def test_value_of_few_digits_fits(kind: Kind, scale: int | None, value: Any) -> None:
+    assert adapted(value, Column("c", kind, scale=scale)) == adapted(value, Column("c", kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale", "value"),
+    [
+        (Kind.DECIMAL, 2, "1.239"),
+        (Kind.DECIMAL, 2, 0.001),
+        (Kind.DECIMAL, 2, "1" * 40 + ".001"),
+        (Kind.DECIMAL, 2, Decimal("1E-30")),
+        (Kind.TIMESTAMP, 0, "2024-01-01 00:00:01.5"),
+        (Kind.TIMESTAMPTZ, 3, "2024-01-01 00:00:01.1234"),
+        (Kind.TIME, 0, timedelta(microseconds=1)),
+    ],
+)
+def test_value_of_more_digits_than_its_column_has_is_refused(
+    kind: Kind, scale: int, value: Any
+) -> None:
+    with pytest.raises(CollectFailed, match="column 'c'"):
+        adapted(value, Column("c", kind, scale=scale))
+
+
 @given(
     st.none()
     | st.integers()
