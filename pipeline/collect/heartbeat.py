@@ -40,7 +40,8 @@ class Heartbeat:
     """Beats from its own thread from ``start`` on; without ``api_base_url`` it keeps silent.
 
     A cancel in an answer, and the service's word that the execution is not ours any more, or
-    refusals in a row that may not be its own (``Refusals``), request the stop. An API that is away changes nothing for the work: beats are tried until it is back.
+    refusals in a row that may not be its own (``Refusals``), request the stop. An API that is away
+    changes nothing for the work: beats are tried until it is back.
     """
 
     def __init__(self, environment: Environment, progress: Progress, stop: Stop) -> None:
