@@ -86,3 +86,19 @@ class Reason(StrEnum):
     BAD_REQUEST = "bad_request"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
+
+
+class CatchUp(StrEnum):
+    """What becomes of times that came while no scheduler ran."""
+
+    SKIP = "skip"
+    ONCE = "once"
+    ALL = "all"
+
+
+class Overlap(StrEnum):
+    """What becomes of a time that comes while the schedule's last job is open."""
+
+    ALLOW = "allow"
+    SKIP = "skip"
+    CANCEL_PREVIOUS = "cancel_previous"

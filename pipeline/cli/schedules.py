@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ from pipeline.cli.faults import note
 from pipeline.cli.jobs import Json
 from pipeline.cli.panels import PanelGroup
 from pipeline.errors import Refused
+from pipeline.states import CatchUp, Overlap
 
 if TYPE_CHECKING:
     from pipeline.core.schedules.rows import Schedule
@@ -21,22 +21,6 @@ schedules = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name.", show_default=False)]
-
-
-class CatchUp(StrEnum):
-    """The names of ``pipeline.core.schedules.spec.CatchUp``, which takes long to import."""
-
-    SKIP = "skip"
-    ONCE = "once"
-    ALL = "all"
-
-
-class Overlap(StrEnum):
-    """The names of ``pipeline.core.schedules.spec.Overlap``."""
-
-    ALLOW = "allow"
-    SKIP = "skip"
-    CANCEL_PREVIOUS = "cancel_previous"
 
 
 @schedules.command("create")

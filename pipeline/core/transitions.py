@@ -228,7 +228,8 @@ def close_pending(
     sql, pending = dialect(), "job_id = %s AND state = 'pending'"
     with transaction():
         # Whoever sends its tasks takes them in another order: one after the other.
-        lock_sending(execute("SELECT kind FROM jobs WHERE id = %s", job_id.hex)[0][0])
+        for (kind,) in execute("SELECT kind FROM jobs WHERE id = %s", job_id.hex):
+            lock_sending(kind)
         rows = execute(
             f"UPDATE tasks SET state = %s, reason = %s, message = %s, finished_at = {sql.now}"
             f" WHERE {sql.locked('tasks', pending)}"

@@ -8,15 +8,9 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
 from pipeline.core.schedules import book, fires, rows, turn
-from pipeline.core.schedules.spec import (
-    NAME,
-    CatchUp,
-    Outcome,
-    Overlap,
-    ScheduleChange,
-    ScheduleRequest,
-)
+from pipeline.core.schedules.spec import NAME, Outcome, ScheduleChange, ScheduleRequest
 from pipeline.core.triggers import EPOCH, MOMENT
+from pipeline.states import CatchUp, Overlap
 from pipeline.web import cursors
 from pipeline.web.bodies import LimitedRoute
 from pipeline.web.callers import Operator

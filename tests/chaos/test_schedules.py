@@ -13,7 +13,8 @@ import pytest
 from pipeline.core import leader
 from pipeline.core.schedules import fires, firing, rows
 from pipeline.core.schedules.rows import Schedule
-from pipeline.core.schedules.spec import CatchUp, Outcome, Overlap
+from pipeline.core.schedules.spec import Outcome
+from pipeline.states import CatchUp, Overlap
 from pipeline.store.database import execute, session
 from tests.chaos.conftest import Form
 from tests.support.fast import FastClock
@@ -126,7 +127,7 @@ def test_schedulers_are_killed_in_an_hour_and_each_time_is_a_job_once(
     line(f"schedulers killed x {kills} in an hour", **killed, restarts=restarts, **found)
     assert found == {"fires": found["fires"], "doubled": 0, "missed": 0, "unexpected": 0}
     assert found["fires"] >= 60 + 40 + 4 + 1
-    assert (restarts >= kills / 2, killed["leader"] >= kills / 20) == (True, True), killed
+    assert (restarts >= kills / 2, killed["leader"] >= kills / 5) == (True, True), killed
 
 
 def _next(schedule: Schedule) -> datetime:

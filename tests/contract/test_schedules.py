@@ -13,11 +13,11 @@ from pipeline.core import jobs, leader
 from pipeline.core.context import Context
 from pipeline.core.schedules import book, fires, firing, rows, turn
 from pipeline.core.schedules.firing import run_due
-from pipeline.core.schedules.spec import CatchUp, Outcome, Overlap, ScheduleChange
+from pipeline.core.schedules.spec import Outcome, ScheduleChange
 from pipeline.core.schedules.turn import run_now
 from pipeline.core.sweep import sweep
 from pipeline.errors import Conflict, NotFound, Refused
-from pipeline.states import JobState
+from pipeline.states import CatchUp, JobState, Overlap
 from pipeline.store.database import dialect, execute, session, transaction
 from tests.support import factories as make
 from tests.support.schedules import MINUTE, NOON, Time, clear, history, made, outcomes

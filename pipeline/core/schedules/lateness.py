@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from pipeline.core.schedules.spec import CatchUp
+from pipeline.states import CatchUp
 
 
 def runs(

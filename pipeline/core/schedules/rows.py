@@ -9,9 +9,10 @@ from typing import Any
 import orjson
 
 from pipeline.core import documents
-from pipeline.core.schedules.spec import CatchUp, Overlap, when
+from pipeline.core.schedules.spec import when
 from pipeline.core.triggers import Times, When
 from pipeline.errors import NotFound, Permanent
+from pipeline.states import CatchUp, Overlap
 from pipeline.store.database import dialect, execute, session
 from pipeline.store.models import ScheduleRow, as_utc
 

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from pipeline.core.triggers import Cron, Every, Once, When
 from pipeline.settings import MOST_S
+from pipeline.states import CatchUp, Overlap
 
 #: A schedule's name is the end of its address.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,99}$"
@@ -19,22 +20,6 @@ KindName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 Label = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 Zone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+\-/]{1,64}$")]
 Expression = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9*,/\- ]+$")]
-
-
-class CatchUp(StrEnum):
-    """What becomes of times that came while no scheduler ran."""
-
-    SKIP = "skip"
-    ONCE = "once"
-    ALL = "all"
-
-
-class Overlap(StrEnum):
-    """What becomes of a time that comes while the schedule's last job is open."""
-
-    ALLOW = "allow"
-    SKIP = "skip"
-    CANCEL_PREVIOUS = "cancel_previous"
 
 
 class Outcome(StrEnum):

@@ -15,9 +15,9 @@ from pipeline.core.jobs import Submission
 from pipeline.core.kinds import get_kind
 from pipeline.core.schedules import book, fires, lateness, rows
 from pipeline.core.schedules.rows import Schedule
-from pipeline.core.schedules.spec import CatchUp, Outcome, Overlap
+from pipeline.core.schedules.spec import Outcome
 from pipeline.errors import Conflict, DatabaseUnavailable, Refused
-from pipeline.states import Reason
+from pipeline.states import CatchUp, Overlap, Reason
 from pipeline.store.database import execute, transaction
 from pipeline.store.models import utc_value
 

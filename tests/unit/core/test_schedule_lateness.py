@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.core.schedules.lateness import runs
-from pipeline.core.schedules.spec import CatchUp
+from pipeline.states import CatchUp
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -14,8 +14,9 @@ from pipeline.core.context import Context, close_context, current_context, open_
 from pipeline.core.jobs import Submission
 from pipeline.core.schedules import book, fires, firing
 from pipeline.core.schedules.rows import Schedule
-from pipeline.core.schedules.spec import Overlap, ScheduleRequest
+from pipeline.core.schedules.spec import ScheduleRequest
 from pipeline.settings import Settings
+from pipeline.states import Overlap
 from tests.support.waiting import eventually
 from tests.support.workers import Process, environment, scheduler
 
