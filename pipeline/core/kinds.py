@@ -1,12 +1,12 @@
 """What the machine must know of a kind of job, and where it finds it.
 
-A kind is a package ``pipeline.kinds.<name>`` whose ``KIND`` is a ``Kind``; the packages' heavy
-parts (``plan``, ``work``, ``finish``) are imported by workers only, at their first use.
+A package of ``pipeline.kinds`` says in ``KIND`` (or, for several that share their code, ``KINDS``)
+what it brings; its heavy parts (``plan``, ``work``, ``finish``) are imported by workers only, at
+their first use.
 """
 
 import importlib
 import pkgutil
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -124,10 +124,15 @@ class Kind:
 
 def all_kinds() -> list[Kind]:
     """Return every kind: those of ``pipeline.kinds`` and those registered from elsewhere."""
-    for module in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__):
-        if module.ispkg:
-            get_kind(module.name)
+    for package in _packages():
+        _load(package)
     return list(_registered.values())
+
+
+def _load(package: str) -> None:
+    module = importlib.import_module(f"{PACKAGE}.{package}")
+    for kind in getattr(module, "KINDS", None) or [module.KIND]:
+        _registered.setdefault(kind.name, kind)
 
 
 def release_all() -> None:
@@ -149,12 +154,16 @@ def get_kind(name: str) -> Kind:
     """Return the kind of that name; ``Refused`` when there is none."""
     if name in _registered:
         return _registered[name]
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
+    # The usual one loads one package; a name that is none looks at all, and says so.
+    if name in _packages():
+        _load(name)
+    else:
+        all_kinds()
+    if name not in _registered:
         raise Refused(f"There is no kind of job named {name!r}.")
-    try:
-        module = importlib.import_module(f"{PACKAGE}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{PACKAGE}.{name}":
-            raise
-        raise Refused(f"There is no kind of job named {name!r}.") from error
-    return register(module.KIND)
+    return _registered[name]
+
+
+def _packages() -> list[str]:
+    found = pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__)
+    return [module.name for module in found if module.ispkg]

@@ -1,0 +1,33 @@
+"""Services: named callables (chat, text, documents, your own) run as background tasks.
+
+Light ones are of the kind ``service`` and run on ``fast_tasks``; heavy ones are of the kind
+``heavy_service``, on ``heavy_tasks``, each in a child process: neither waits behind the other.
+"""
+
+from pipeline.core.kinds import Kind
+from pipeline.kinds.service.calls import Rejected, RetryLater, TaskContext
+from pipeline.kinds.service.registry import Limits, service
+from pipeline.kinds.service.spec import ServiceParameters
+
+__all__ = ["KINDS", "Limits", "Rejected", "RetryLater", "TaskContext", "service"]
+
+KINDS = (
+    Kind(
+        name="service",
+        package=__name__,
+        parameters=ServiceParameters,
+        plan_queue="fast_tasks",
+        plan_actor="plan_service",
+        work_queue="fast_tasks",
+        work_actor="execute_task",
+    ),
+    Kind(
+        name="heavy_service",
+        package=__name__,
+        parameters=ServiceParameters,
+        plan_queue="fast_tasks",
+        plan_actor="plan_heavy_service",
+        work_queue="heavy_tasks",
+        work_actor="execute_heavy_task",
+    ),
+)
