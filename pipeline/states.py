@@ -66,6 +66,8 @@ class Reason(StrEnum):
     CANNOT_START = "cannot_start"
     CANCELLED = "cancelled"
     REUSED = "reused"
+    # Steps.
+    NEED_FAILED = "need_failed"
     STORAGE = "storage"
     # Input that was refused or could not be read.
     NOT_AN_ARCHIVE = "not_an_archive"
@@ -86,6 +88,13 @@ class Reason(StrEnum):
     BAD_REQUEST = "bad_request"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
+
+
+class RunWhen(StrEnum):
+    """When a task runs that needs others: once they succeeded, or once they ended in any way."""
+
+    ALL_SUCCEEDED = "all_succeeded"
+    ALL_ENDED = "all_ended"
 
 
 class CatchUp(StrEnum):

@@ -38,6 +38,7 @@ def fsck(
                 typer.echo(f"{label}: job {job}")
         typer.echo(f"jobs checked: {found.jobs}")
         typer.echo(f"leases of dead workers: {found.lapsed_leases}")
+        typer.echo(f"tasks that wait for what has ended: {found.wrong_needs}")
         typer.echo(f"rows of jobs that are gone: {found.homeless_rows}")
         typer.echo(f"orphan files: {found.orphan_blobs} ({found.orphan_bytes} bytes)")
         typer.echo(f"spooled files of dead writers: {found.spooled_files}")

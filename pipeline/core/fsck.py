@@ -2,9 +2,10 @@
 
 What can be wrong after a crash, a restored backup or a hand in the database: counters that are not
 what the tasks say, a job left open though nothing of it is, tasks left open in a job that ended,
-leases that nobody takes back, rows of a job that is gone; blobs nobody refers to (each write is
-whole, but a process may die between a blob and its row), blobs that a row needs and that are gone,
-files of dead writers. The history (events) is not compared: nothing of it could be mended.
+tasks that wait for a need that has ended, leases that nobody takes back, rows of a job that is
+gone; blobs nobody refers to (each write is whole, but a process may die between a blob and its
+row), blobs that a row needs and that are gone, files of dead writers. The history (events) is not
+compared: nothing of it could be mended.
 
 In the system's temporary folder no process of ours makes a file that has a name
 (``tests/integration/test_temporary_files.py`` watches them), so that a SIGKILL leaves nothing
@@ -33,6 +34,7 @@ class Findings:
     left_open: list[str] = field(default_factory=list)
     left_over: list[str] = field(default_factory=list)
     missing_blobs: list[str] = field(default_factory=list)
+    wrong_needs: int = 0
     lapsed_leases: int = 0
     homeless_rows: int = 0
     orphan_blobs: int = 0
@@ -49,6 +51,7 @@ class Findings:
             or self.left_open
             or self.left_over
             or self.missing_blobs
+            or self.wrong_needs
             or self.lapsed_leases
             or self.homeless_rows
             or self.orphan_blobs
@@ -68,6 +71,8 @@ def fsck(context: Context, *, repair: bool = False, grace_s: float = GRACE_S) ->
     for job_id in job_check.job_ids():
         found.jobs += 1
         _check_job(job_id, found, repair=repair)
+    found.wrong_needs = job_check.wrong_needs(mend=repair)
+    found.repaired += found.wrong_needs if repair else 0
     found.homeless_rows = job_check.homeless_rows(remove=repair)
     found.repaired += found.homeless_rows if repair else 0
     _check_files(found, context, repair=repair, grace_s=grace_s)

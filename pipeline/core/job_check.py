@@ -114,6 +114,25 @@ def _recount(job_id: uuid.UUID) -> int:
     return 1
 
 
+_OPEN_NEEDS = """
+    (SELECT count(*) FROM needs n JOIN tasks m ON m.job_id = n.job_id AND m.seq = n.needs_seq
+     WHERE n.job_id = tasks.job_id AND n.seq = tasks.seq AND m.finished_at IS NULL)
+"""
+#: In the words of the index of what waits.
+_WAITS = "finished_at IS NULL AND hinted_at IS NULL AND open_needs > 0"
+
+
+def wrong_needs(*, mend: bool) -> int:
+    """Count, or put right, the tasks whose row says another number of open needs than there are."""
+    wrong = f"{_WAITS} AND open_needs <> {_OPEN_NEEDS}"
+    with transaction():
+        [(number,)] = execute(f"SELECT count(*) FROM tasks WHERE {wrong}")
+        if number and mend:
+            where = dialect().locked("tasks", wrong)
+            execute(f"UPDATE tasks SET open_needs = {_OPEN_NEEDS} WHERE {where}")
+    return int(number)
+
+
 def lapsed_leases(since_s: float) -> int:
     """Count the leases, of tasks and of jobs, that lapsed longer ago and were not taken back."""
     past = dialect().later("%s")

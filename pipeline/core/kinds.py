@@ -166,4 +166,4 @@ def get_kind(name: str) -> Kind:
 
 def _packages() -> list[str]:
     found = pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__)
-    return [module.name for module in found if module.ispkg]
+    return [module.name for module in found]

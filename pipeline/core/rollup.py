@@ -69,12 +69,14 @@ def roll_up(
 def _why(job_id: uuid.UUID, end: JobState, *, late: bool) -> tuple[Reason | str | None, str]:
     """Return the reason of a job that ended with its tasks, and a message of theirs.
 
-    Where all of them ended badly for one reason, that is the job's, too.
+    Where all of them ended badly for one reason, that is the job's, too; what needed them and was
+    not begun does not count.
     """
     if end is JobState.FAILED or (end is JobState.TIMED_OUT and not late):
         rows = execute(
-            "SELECT reason, max(message) FROM tasks WHERE job_id = %s GROUP BY reason LIMIT 2",
-            job_id.hex,
+            "SELECT reason, max(message) FROM tasks WHERE job_id = %s"
+            " AND COALESCE(reason, '') <> %s GROUP BY reason LIMIT 2",
+            *(job_id.hex, Reason.NEED_FAILED),
         )
         if len(rows) == 1 and rows[0][0]:
             return rows[0]

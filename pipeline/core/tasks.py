@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from pipeline.clock import new_id
 from pipeline.core import documents
 from pipeline.core.history import clean
-from pipeline.states import Reason, TaskState
+from pipeline.states import Reason, RunWhen, TaskState
 from pipeline.store.database import as_json, as_uuid
 
 
@@ -52,7 +52,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A task to insert; with ``state`` it has already ended (reused result, unreadable entry)."""
+    """A task to insert; with ``state`` it has already ended (reused result, unreadable entry).
+
+    It ``needs`` the tasks at those places, which are inserted with it, and runs once they have
+    succeeded, or ended. One that ``stops`` the job cancels all that is pending when it ends badly.
+    """
 
     seq: int
     name: str
@@ -63,6 +67,9 @@ class NewTask:
     message: str = ""
     result_key: str | None = None
     id: uuid.UUID = field(default_factory=new_id)
+    needs: tuple[int, ...] = ()
+    run_when: RunWhen = RunWhen.ALL_SUCCEEDED
+    stops: bool = False
 
 
 #: What a claim is given of a task.

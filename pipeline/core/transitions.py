@@ -13,7 +13,9 @@ from contextlib import suppress
 from typing import Any
 
 from pipeline import metrics
-from pipeline.core.history import record
+from pipeline.core import needs
+from pipeline.core.history import clean, record
+from pipeline.core.needs import Ended
 from pipeline.core.rollup import Rolled, roll_up
 from pipeline.core.tasks import (
     CLAIM,
@@ -152,15 +154,37 @@ def close_tasks(
             FROM {sql.rows(columns)}
             WHERE tasks.id = r.id AND tasks.attempt = r.attempt AND tasks.state = 'running'
                 {f"AND tasks.lease_until < {sql.now}" if lapsed_only else ""}
-            RETURNING tasks.seq, tasks.state, tasks.reason
+            RETURNING tasks.seq, tasks.state, tasks.reason, tasks.name, tasks.onward
             """,
             as_json([as_row(each) for each in sorted(outcomes, key=lambda each: each.task_id)]),
         )
-        _record_tasks(job_id, "running", rows, actor)
-        rolled = roll_up(job_id, Counter(row[1] for row in rows), actor=actor)
+        closed = [row[:3] for row in rows]
+        _record_tasks(job_id, "running", closed, actor)
+        ended = [Ended(seq, state, *more) for seq, state, _, *more in rows if state != "pending"]
+        counted = [*closed, *_follow(job_id, ended, actor=actor)]
+        rolled = roll_up(job_id, Counter(row[1] for row in counted), actor=actor)
     if lapsed_only and rolled:
-        metrics.LEASE_LOSSES.add(rolled.kind, by=len(rows))
-    return _counted(rolled, rows)
+        metrics.LEASE_LOSSES.add(rolled.kind, by=len(closed))
+    return _counted(rolled, counted)
+
+
+def _follow(job_id: uuid.UUID, ended: Sequence[Ended], *, actor: str) -> list[tuple[Any, ...]]:
+    """Let go what needs the tasks that ended, or cancel it: place, state and reason of that."""
+    if any(each.stops for each in ended):
+        _lock_sending_of(job_id)
+    skipped = needs.follow(job_id, ended)
+    if not skipped:
+        return []
+    sql = dialect()
+    told = [{"id": each.id.hex, "message": clean(each.message)} for each in skipped]
+    rows = execute(
+        "UPDATE tasks SET state = 'cancelled', reason = %s, message = r.message, open_needs = 0,"
+        f" finished_at = {sql.now} FROM {sql.rows({'id': 'uuid', 'message': 'text'})}"
+        " WHERE tasks.id = r.id RETURNING tasks.seq, tasks.state, tasks.reason",
+        *(Reason.NEED_FAILED, as_json(told)),
+    )
+    _record_tasks(job_id, "pending", rows, actor)
+    return rows
 
 
 def insert_tasks(
@@ -200,6 +224,7 @@ def insert_tasks(
             *(job_id.hex, attempt),
         ):
             raise _PlannedElsewhere
+        needs.insert(job_id, tasks, (row[0] for row in rows))
         _record_tasks(job_id, None, rows, actor)
         ended = Counter(row[1] for row in rows if row[1] != "pending")
         reused = sum(row[2] == Reason.REUSED for row in rows)
@@ -221,18 +246,22 @@ def lock_sending(kind: str) -> None:
     lock(f"dispatch:{kind}")
 
 
+def _lock_sending_of(job_id: uuid.UUID) -> None:
+    """Whoever sends the job's tasks takes them in another order: one after the other."""
+    for (kind,) in execute("SELECT kind FROM jobs WHERE id = %s", job_id.hex):
+        lock_sending(kind)
+
+
 def close_pending(
     job_id: uuid.UUID, state: TaskState, reason: Reason, message: str, *, actor: str
 ) -> bool:
     """Close every pending task of the job at once; True for the caller that ended the job."""
     sql, pending = dialect(), "job_id = %s AND state = 'pending'"
     with transaction():
-        # Whoever sends its tasks takes them in another order: one after the other.
-        for (kind,) in execute("SELECT kind FROM jobs WHERE id = %s", job_id.hex):
-            lock_sending(kind)
+        _lock_sending_of(job_id)
         rows = execute(
-            f"UPDATE tasks SET state = %s, reason = %s, message = %s, finished_at = {sql.now}"
-            f" WHERE {sql.locked('tasks', pending)}"
+            f"UPDATE tasks SET state = %s, reason = %s, message = %s, finished_at = {sql.now},"
+            f" open_needs = 0 WHERE {sql.locked('tasks', pending)}"
             " RETURNING seq, state, reason",
             *(state, reason, message, job_id.hex),
         )
@@ -352,7 +381,8 @@ def close_left_over(job_id: uuid.UUID, *, actor: str) -> int:
     with transaction():
         rows = execute(
             "UPDATE tasks SET state = 'cancelled', reason = %s, message = %s, worker = NULL,"
-            f" lease_until = NULL, finished_at = {sql.now} WHERE {sql.locked('tasks', left_over)}"
+            f" lease_until = NULL, open_needs = 0, finished_at = {sql.now}"
+            f" WHERE {sql.locked('tasks', left_over)}"
             " RETURNING seq, state, reason",
             *(Reason.CANCELLED, "The job had ended without it.", job_id.hex),
         )

@@ -116,7 +116,7 @@ class JobRow(Row):
 
 #: The words of two partial indexes. A query about what waits to be sent, or was sent and is not
 #: closed, says them: without them PostgreSQL reads all tasks.
-UNSENT = "finished_at IS NULL AND hinted_at IS NULL"
+UNSENT = "finished_at IS NULL AND hinted_at IS NULL AND open_needs = 0"
 IN_FLIGHT = "finished_at IS NULL AND hinted_at IS NOT NULL"
 
 
@@ -143,6 +143,9 @@ class TaskRow(Row):
     detached_at = UtcField(null=True)
     started_at = UtcField(null=True)
     finished_at = UtcField(null=True)
+    open_needs = peewee.IntegerField(default=0)
+    run_when = peewee.TextField(null=True)
+    onward = peewee.SmallIntegerField(default=0)
 
     class Meta:
         """Peewee's options."""

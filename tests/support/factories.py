@@ -18,7 +18,7 @@ from pipeline.store.models import IN_FLIGHT, TaskRow
 
 def pending_job(**told: Any) -> uuid.UUID:
     """Submit a trivial job; nothing of it has run."""
-    parameters = {"tasks": told.pop("tasks", 3)}
+    parameters = {"tasks": told.pop("tasks", 3), **told.pop("parameters", {})}
     return jobs.submit(Submission(kind="trivial", parameters=parameters, **told))
 
 

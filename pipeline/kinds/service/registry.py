@@ -12,7 +12,7 @@ context)`` is called. Methods may be ``async``. Modules are found by the entry p
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 

@@ -9,6 +9,8 @@ class TrivialParameters(BaseModel):
     """``tasks``: their number; ``bad``: those (by place) that end badly; ``pause_s``: of each.
 
     ``slow``: those (by place) that take another pause; ``deadly``: those that kill their worker.
+    ``needs``: what a task needs; ``always``: those that run however their needs ended; ``stops``:
+    those whose bad end stops the job.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -18,6 +20,9 @@ class TrivialParameters(BaseModel):
     pause_s: float = 0.0
     slow: dict[int, float] = {}
     deadly: list[int] = []
+    needs: dict[int, list[int]] = {}
+    always: list[int] = []
+    stops: list[int] = []
 
 
 KIND = Kind(

@@ -1,6 +1,7 @@
 """Inserts as many tasks as were asked for."""
 
 from pipeline.core.tasks import NewTask
+from pipeline.states import RunWhen
 from tests.support.trivial import TrivialParameters
 
 FIRST_CHUNK, CHUNK = 500, 2500
@@ -12,5 +13,12 @@ def plan(job, planning, context):
     first, chunk = 0, FIRST_CHUNK
     while first < told.tasks:
         places = range(first, min(first + chunk, told.tasks))
-        planning.add([NewTask(place, f"task {place}", 1, {}) for place in places])
+        planning.add([_task(place, told) for place in places])
         first, chunk = first + chunk, CHUNK
+
+
+def _task(place, told):
+    needs = tuple(told.needs.get(place, ()))
+    run_when = RunWhen.ALL_ENDED if place in told.always else RunWhen.ALL_SUCCEEDED
+    stops = place in told.stops
+    return NewTask(*(place, f"task {place}", 1, {}), needs=needs, run_when=run_when, stops=stops)

@@ -27,6 +27,7 @@ def test_every_sort_of_finding_has_its_line(
     assert [line.partition(":")[0] for line in said] == [
         "jobs checked",
         "leases of dead workers",
+        "tasks that wait for what has ended",
         "rows of jobs that are gone",
         "orphan files",
         "spooled files of dead writers",
