@@ -16,6 +16,7 @@ from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
 from pipeline.core.heartbeat import STOPS, Heartbeat
 from pipeline.core.kinds import get_kind
+from pipeline.core.retries import Decision
 from pipeline.core.tasks import Claim, Outcome
 from pipeline.errors import DatabaseUnavailable, NotFound, Permanent, Transient
 from pipeline.failpoints import Point
@@ -40,7 +41,8 @@ OPERATORS = retries.RETRYABLE | {Reason.OUT_OF_MEMORY, Reason.TIME_LIMIT}
 class Ending:
     """How a kind says that one task ended: no reason means well.
 
-    ``result`` is stored; ``result_key`` names one that is stored already.
+    ``result`` is stored; ``result_key`` names one that is stored already. ``decision`` is what
+    follows a bad end where the kind knows better than ``retries``.
     """
 
     claim: Claim
@@ -48,6 +50,7 @@ class Ending:
     message: str = ""
     result: Result | None = None
     result_key: str | None = None
+    decision: Decision | None = None
 
 
 class Ledger:
@@ -168,11 +171,13 @@ class Ledger:
         )
         if reason in STATES:
             return Outcome(claim.id, claim.attempt, STATES[reason], reason, ending.message)
-        decision = retries.decide(reason, claim.strikes + 1, self._context.settings)
+        decision = ending.decision
+        if decision is None:
+            decision = retries.decide(reason, claim.strikes + 1, self._context.settings)
         return Outcome(
             *(claim.id, claim.attempt, decision.state, reason, ending.message),
             delay_s=decision.delay_s,
-            strike=True,
+            strike=not decision.forgiven,
         )
 
 
