@@ -89,6 +89,23 @@ ROWS: dict[str, list[tuple[str, dict[str, Any]]]] = {
             {"name": "storage", "state": "ok", "message": "", "checked_at": AT, "facts": "{}"},
         )
     ],
+    "010_services": [
+        (
+            "service_runs",
+            {"task_id": TASKS[3], "job_id": ENDED, "attempt": 1, "partial": "é", "record": "{}"}
+            | {"began_at": AT, "updated_at": AT},
+        ),
+        (
+            "services",
+            {"mode": "chat", "name": "chat", "heavy": 0, "description": "", "tasks": "{}"}
+            | {"takes_any": 0, "limits": "{}", "seen_at": AT},
+        ),
+        ("service_pauses", {"mode": "chat", "name": "chat", "next_at": AT}),
+        (
+            "service_slots",
+            {"task_id": TASKS[3], "mode": "chat", "name": "chat", "attempt": 1, "lease_until": AT},
+        ),
+    ],
 }
 
 
