@@ -11,6 +11,6 @@ except QuaylineError as error:
     # Dramatiq would show a traceback of it.
     sys.exit(f"Error: {error.message}")
 
-from actors import container, monitoring, sql_lint, upkeep
+from actors import container, monitoring, service, sql_lint, upkeep
 
-__all__ = ["container", "monitoring", "sql_lint", "upkeep"]
+__all__ = ["container", "monitoring", "service", "sql_lint", "upkeep"]

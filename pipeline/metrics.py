@@ -160,6 +160,23 @@ CHILD_KILLS = Counter(
     *("quayline_lint_child_kills", "Lint children that a file ended.", ("reason",))
 )
 
+# --- Services -----------------------------------------------------------------------------------
+
+SERVICE_CALLS = Counter(
+    *("quayline_service_calls", "Runs of calls of services, by how they ended."),
+    ("mode", "service", "outcome"),
+)
+SERVICE_SECONDS = Histogram(
+    *("quayline_service_seconds", "Time of one run of a call.", ("mode", "service"))
+)
+SERVICE_TOKENS = Counter(
+    *("quayline_service_tokens", "Tokens that models took and gave.", ("model", "direction"))
+)
+SERVICE_WAITS = Counter(
+    *("quayline_service_waits", "Calls that found no room and were put off."),
+    ("mode", "service"),
+)
+
 # --- The process --------------------------------------------------------------------------------
 
 WORKER_PROCESSES = Gauge("quayline_worker_processes", "Living worker processes.")

@@ -37,6 +37,11 @@ from pipeline.errors import Refused, WaitTimeout
 from pipeline.kinds.container import logs as container_logs
 from pipeline.kinds.container import output as container_output
 from pipeline.kinds.container.doorbell import ring_stop
+from pipeline.kinds.service import finish as service_finish
+from pipeline.kinds.service import offers as services
+from pipeline.kinds.service import registry
+from pipeline.kinds.service.offers import Offered
+from pipeline.kinds.service.spec import ServiceParameters
 from pipeline.kinds.sql_lint import finish as lint_finish
 from pipeline.kinds.sql_lint.gate import Baseline
 from pipeline.kinds.sql_lint.reports import FileReport
@@ -186,6 +191,102 @@ class Client:
         )
         self.start()
         return Job(self, job_id)
+
+    def service(
+        self,
+        mode: str,
+        name: str,
+        *,
+        task: str,
+        input: Mapping[str, Any] | None = None,
+        inputs: Sequence[Mapping[str, Any]] | None = None,
+        context: Mapping[str, Any] | None = None,
+        user_id: str = "",
+        step: int = 1,
+        heavy: bool | None = None,
+        on_failure: str = "continue",
+        priority: int = 5,
+        owner: str = "",
+        labels: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        deadline_s: float | None = None,
+    ) -> "Job":
+        """Submit a call of a service, or one for each of ``inputs``; return at once.
+
+        >>> client.service("chat", "text_analyzer", task="analyze_text", input={"text": "…"})
+
+        ``heavy``: on ``heavy_tasks``, in a child process; None: as workers say of the service.
+        Raises ``Refused`` for what is no JSON, or more than a call may have.
+        """
+        told = {
+            **{"mode": mode, "service": name, "task": task, "user_id": user_id, "step": step},
+            **({} if input is None else {"input": dict(input)}),
+            **({} if inputs is None else {"inputs": [dict(each) for each in inputs]}),
+            **{"context": dict(context or {}), "on_failure": on_failure},
+        }
+        return self._call(
+            told,
+            heavy,
+            priority=priority,
+            owner=owner,
+            labels=labels,
+            idempotency_key=idempotency_key,
+            deadline_s=deadline_s,
+        )
+
+    def workflow(
+        self,
+        steps: Sequence[Mapping[str, Any]],
+        *,
+        on_failure: str = "continue",
+        user_id: str = "",
+        heavy: bool | None = None,
+        priority: int = 5,
+        owner: str = "",
+        labels: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        deadline_s: float | None = None,
+    ) -> "Job":
+        """Submit several calls as the steps of one job; return at once.
+
+        A step is a mapping: ``name``, ``mode``, ``service``, ``task``, ``input``, ``context``,
+        ``needs`` (names of steps that go before it) and ``trigger`` (``all_succeeded`` or
+        ``all_done``). In its input ``{"$from": NAME, "path": "a.b"}`` is the result of a need.
+        """
+        told = {
+            "steps": [dict(step) for step in steps],
+            **{"on_failure": on_failure, "user_id": user_id},
+        }
+        return self._call(
+            told,
+            heavy,
+            priority=priority,
+            owner=owner,
+            labels=labels,
+            idempotency_key=idempotency_key,
+            deadline_s=deadline_s,
+        )
+
+    def _call(self, told: Mapping[str, Any], heavy: bool | None, **more: Any) -> "Job":
+        parameters = _validated(ServiceParameters, told)
+        if self._work:
+            # Who does the work knows the services, too.
+            registry.load(self.settings.service_module_list)
+            services.announce_once()
+        if heavy is None:
+            heavy = services.are_heavy(parameters)
+        kind = get_kind("heavy_service" if heavy else "service")
+        kind.admit(parameters, self.settings)
+        parameters_told = parameters.model_dump(mode="json", exclude_unset=True)
+        submission = Submission(kind=kind.name, parameters=parameters_told, **more)
+        job_id = jobs.submit(submission, heard=self.heard)
+        self.start()
+        return Job(self, job_id)
+
+    @property
+    def services(self) -> Sequence[Offered]:
+        """What workers offer, by mode and name."""
+        return services.listed()
 
     @property
     def schedules(self) -> "Schedules":
@@ -374,6 +475,17 @@ class Job:
         result = jobs.get(self._id).result
         return None if result is None else result.get("verdict")
 
+    def result(self) -> dict[str, Any]:
+        """Return how the calls of a service job ended: ``status`` (completed or failed), ``task``,
+        and ``result`` or ``error``; of several calls each under ``tasks``, in their order.
+
+        Raises ``Refused`` while the job is open.
+        """
+        row = jobs.get(self._id)
+        if row.state not in TERMINAL_JOB:
+            raise Refused(f"The job is still {row.state}; its result comes at its end.")
+        return service_finish.result(row)
+
     def write_report(self, name: str, out: BinaryIO) -> None:
         """Write a report (json, sarif, junit, gitlab, github, csv, text, html, fixed, diff)."""
         row = jobs.get(self._id)
@@ -450,8 +562,9 @@ def _validated(model: type[M], told: Mapping[str, Any]) -> M:
         return model.model_validate(told)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Refused(f"{where}: {first['msg']}.") from error
+        where = "".join(f"{part}." for part in first["loc"])[:-1]
+        why = first["msg"].removeprefix("Value error, ")
+        raise Refused(f"{where}: {why}." if where else f"{why}.") from error
 
 
 def _document(path: Path) -> Mapping[str, Any]:

@@ -142,6 +142,26 @@ class Settings(BaseSettings):
         description="Comma-separated suffixes that count as SQL; empty: as SQLFluff is configured.",
     )
 
+    service_modules: str = Field(
+        "",
+        description="Modules of services, besides those of installed packages: comma-separated.",
+    )
+    service_threads: int = Field(
+        16, ge=1, le=MOST, description="Light calls of one batch at the same time."
+    )
+    service_input_bytes: int = Field(
+        MIB, ge=1, le=MOST_BYTES, description="Largest input, or context, of one call."
+    )
+    service_output_bytes: int = Field(
+        4 * MIB, ge=1024, le=GIB, description="Largest result of one call."
+    )
+    service_memory_bytes: int = Field(
+        2 * GIB, ge=64 * MIB, le=MOST_BYTES, description="Memory of one heavy call."
+    )
+    service_grace_s: float = Field(
+        5.0, ge=0, le=600, description="A call that is asked to stop has so long to do it."
+    )
+
     docker_url: str = Field(
         "",
         description="Docker host `local`: unix://…, tcp://…, ssh://…; empty: DOCKER_HOST or the"
@@ -304,6 +324,11 @@ class Settings(BaseSettings):
     def sqlite_folder_list(self) -> list[str]:
         """The folders that collectors without Docker may open SQLite files in."""
         return [each.strip() for each in self.sqlite_folders.split(",") if each.strip()]
+
+    @property
+    def service_module_list(self) -> list[str]:
+        """The modules of services that a worker imports besides those of installed packages."""
+        return [each.strip() for each in self.service_modules.split(",") if each.strip()]
 
     @property
     def cors_origins(self) -> list[str]:

@@ -8,6 +8,7 @@ from pipeline.core.kinds import Kind
 from pipeline.kinds.service.calls import Rejected, RetryLater, TaskContext
 from pipeline.kinds.service.registry import Limits, service
 from pipeline.kinds.service.spec import ServiceParameters
+from pipeline.settings import GIB
 
 __all__ = ["KINDS", "Limits", "Rejected", "RetryLater", "TaskContext", "service"]
 
@@ -20,6 +21,8 @@ KINDS = (
         plan_actor="plan_service",
         work_queue="fast_tasks",
         work_actor="execute_task",
+        # About sixteen small calls are a batch: they wait for others most of the time.
+        task_cost_bytes=768,
     ),
     Kind(
         name="heavy_service",
@@ -29,5 +32,7 @@ KINDS = (
         plan_actor="plan_heavy_service",
         work_queue="heavy_tasks",
         work_actor="execute_heavy_task",
+        # More than a batch may cost: each call comes by a message of its own.
+        task_cost_bytes=GIB,
     ),
 )

@@ -10,11 +10,29 @@ context)`` is called. Methods may be ``async``. Modules are found by the entry p
 ``quayline.services`` and by the setting ``QUAYLINE_SERVICE_MODULES``; only workers import them.
 """
 
-from collections.abc import Callable
+import difflib
+import importlib
+import inspect
+import logging
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from importlib.metadata import entry_points
+from types import FunctionType
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
+
+from pipeline.errors import Permanent
+from pipeline.states import Reason
+
+log = logging.getLogger(__name__)
+
+GROUP = "quayline.services"
+#: Those that come with Quayline.
+BUILT_IN = "pipeline.kinds.service.builtin"
+#: Called for a task that is no method.
+ANY = "execute_task"
 
 T = TypeVar("T", bound=type)
 
@@ -53,6 +71,27 @@ class Offer:
     limits: Limits = field(default_factory=Limits)
     description: str = ""
 
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return f"{self.mode}/{self.name}"
+
+    @property
+    def tasks(self) -> list[str]:
+        """The names of its methods that are tasks."""
+        found = {
+            name
+            for each in self.factory.__mro__
+            for name, told in vars(each).items()
+            if isinstance(told, (FunctionType, staticmethod, classmethod))
+        }
+        return sorted(name for name in found if not name.startswith("_") and name != ANY)
+
+    @property
+    def takes_any(self) -> bool:
+        """True when it takes tasks of any name."""
+        return callable(getattr(self.factory, ANY, None))
+
 
 _offers: dict[tuple[str, str], Offer] = {}
 
@@ -69,10 +108,58 @@ def service(
     """Register the decorated class as the service ``name`` of a ``mode`` (chat, document, …)."""
 
     def registered(factory: T) -> T:
-        about = (factory.__doc__ or "").strip()
+        about = inspect.cleandoc(factory.__doc__ or "")
         _offers[mode, name] = Offer(
             mode, name, factory, heavy, input, output, limits or Limits(), about
         )
         return factory
 
     return registered
+
+
+def find(mode: str, name: str) -> Offer:
+    """Return the service; ``Permanent`` (bad request) tells which ones this process knows."""
+    offer = _offers.get((mode, name))
+    if offer is None:
+        known = [each.label for each in offers()]
+        meant = difflib.get_close_matches(f"{mode}/{name}", known, n=3) or known[:20]
+        told = f" known are {', '.join(meant)}" if meant else " none is known"
+        raise Permanent(
+            f"There is no service {mode}/{name} on this worker;{told}.", reason=Reason.BAD_REQUEST
+        )
+    return offer
+
+
+def offers() -> list[Offer]:
+    """Return what this process knows, by mode and name."""
+    return [offer for _, offer in sorted(_offers.items())]
+
+
+def load(modules: Iterable[str]) -> None:
+    """Have every service registered: built in, of installed packages, and of these modules.
+
+    One that cannot be imported is logged and costs itself.
+    """
+    with _lock:
+        for name in (BUILT_IN, *modules):
+            if name not in _loaded:
+                _loaded.add(name)
+                _imported(name, lambda name=name: importlib.import_module(name))  # type: ignore[misc]
+        for point in entry_points(group=GROUP):
+            if point.value not in _loaded:
+                _loaded.add(point.value)
+                _imported(point.value, point.load)
+
+
+def _imported(name: str, load: Callable[[], Any]) -> None:
+    try:
+        load()
+    except ModuleNotFoundError as error:
+        if error.name != BUILT_IN:
+            log.exception("A module of services cannot be imported", extra={"service_module": name})
+    except Exception:
+        log.exception("A module of services cannot be imported", extra={"service_module": name})
+
+
+_loaded: set[str] = set()
+_lock = threading.Lock()

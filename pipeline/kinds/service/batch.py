@@ -1,0 +1,287 @@
+"""The calls of one batch, side by side: who may begin begins, who ends is written down.
+
+Nothing here waits for a service: one that is over its limit, or does not stop when it is asked to,
+costs itself. What cannot begin now is put off, without a strike.
+"""
+
+import logging
+import queue
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline import broker, metrics
+from pipeline.core.context import Context
+from pipeline.core.heartbeat import Heartbeat
+from pipeline.core.runner import Ending, Ledger
+from pipeline.core.tasks import Claim
+from pipeline.errors import DatabaseUnavailable
+from pipeline.kinds.service import accounts, slots, verdicts
+from pipeline.kinds.service.accounts import Account
+from pipeline.kinds.service.calling import Answer
+from pipeline.kinds.service.registry import Offer
+from pipeline.kinds.service.runs import Run
+from pipeline.states import Reason
+from pipeline.store.results import Result
+
+log = logging.getLogger(__name__)
+
+#: A batch that took so long gives back what it has not begun.
+BATCH_BUDGET_S = 300.0
+#: The longest that one call may take, whatever its service says: a message that is open for longer
+#: than RabbitMQ's 30 minutes is run again beside itself.
+MOST_CALL_S = 1200.0
+#: How often calls are looked at, and what they tell is written, in seconds.
+LOOK_EVERY_S, WRITE_EVERY_S = 0.1, 0.3
+
+
+class Flying(Protocol):
+    """A call that goes on, in a thread or a child process."""
+
+    def start(self, ended: Callable[[Answer], None], *, after_s: float = 0.0) -> None:
+        """Begin, after so many seconds; ``ended`` is told the answer, once."""
+
+    def ask_to_stop(self) -> None:
+        """Let the service see that it should end."""
+
+    def abandon(self) -> None:
+        """End it by force, as far as that goes; nobody waits for it any more."""
+
+
+@dataclass(slots=True)
+class Ready:
+    """A call with all that it needs to begin."""
+
+    claim: Claim
+    offer: Offer
+    run: Run
+    account: Account
+    since_s: float
+
+
+class Flight:
+    """A call that has begun, and what was done about it."""
+
+    def __init__(self, ready: Ready, flying: Flying) -> None:
+        self.ready = ready
+        self.flying = flying
+        self.ends_at = time.monotonic() + min(ready.offer.limits.time_limit_s, MOST_CALL_S)
+        self.soft_at = time.monotonic() + min(ready.offer.limits.soft_time_limit_s, MOST_CALL_S)
+        self.asked_at: float | None = None
+        self.is_late = False
+        self.is_handed_back = False
+
+    def ask_to_stop(self) -> None:
+        """Ask it once."""
+        if self.asked_at is None:
+            self.asked_at = time.monotonic()
+            self.flying.ask_to_stop()
+
+
+class Batch:
+    """One batch under way; ``run`` returns when none of its calls goes on any more."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        beat: Heartbeat,
+        context: Context,
+        begin: Callable[[Ready], Flying],
+    ) -> None:
+        self._ledger = ledger
+        self._beat = beat
+        self._settings = context.settings
+        self._begin_call = begin
+        self._waiting: deque[Ready] = deque()
+        self._flights: dict[object, Flight] = {}
+        self._ended: queue.SimpleQueue[tuple[Flight, Answer]] = queue.SimpleQueue()
+        self._look_for_room_at: dict[str, float] = {}
+        self._written_at = self._renewed_at = self._began_at = time.monotonic()
+        self.has_failed = False
+
+    def add(self, ready: Ready) -> None:
+        """Let the call begin when ``run`` finds room for it."""
+        self._waiting.append(ready)
+
+    def run(self, *, stop_at_failure: bool = False) -> None:
+        """Make the calls; what the ledger has open afterwards was stopped."""
+        try:
+            while self._waiting or self._flights:
+                if self._beat.stopped() or (stop_at_failure and self.has_failed):
+                    self._waiting.clear()
+                elif broker.stopping():
+                    self._put_off(self._waiting, "The worker was asked to stop.", 0.0)
+                elif time.monotonic() - self._began_at > BATCH_BUDGET_S:
+                    self._put_off(self._waiting, "The batch was long.", 0.0)
+                else:
+                    self._begin()
+                self._hear()
+                self._look()
+                self._tell()
+        finally:
+            for flight in self._flights.values():
+                flight.flying.abandon()
+
+    # --- beginning ----------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        room = self._settings.service_threads - len(self._flights)
+        by_service: defaultdict[str, list[Ready]] = defaultdict(list)
+        for ready in self._waiting:
+            by_service[ready.offer.label].append(ready)
+        for label, all_ready in by_service.items():
+            if room > 0 and time.monotonic() >= self._look_for_room_at.get(label, 0.0):
+                room -= self._begin_some(label, all_ready[:room])
+
+    def _begin_some(self, label: str, some: list[Ready]) -> int:
+        offer = some[0].offer
+        lease_s = self._settings.lease_s
+        try:
+            found = slots.take(offer, [ready.claim for ready in some], lease_s=lease_s)
+        except DatabaseUnavailable:
+            if not self._flights:
+                raise
+            return 0
+        for ready in some:
+            if ready.claim.id in found.granted:
+                self._waiting.remove(ready)
+                self._fly(ready, found.granted[ready.claim.id])
+        if found.wait_s > 0:
+            self._look_for_room_at[label] = time.monotonic() + found.wait_s
+            # A thread does not wait for long where nothing goes on.
+            if not self._flights:
+                self._no_room(offer, found.wait_s)
+        return len(found.granted)
+
+    def _no_room(self, offer: Offer, wait_s: float) -> None:
+        mine = [ready for ready in self._waiting if ready.offer is offer]
+        metrics.SERVICE_WAITS.add(offer.mode, offer.name, by=len(mine))
+        tried = max(ready.claim.attempt - ready.claim.strikes for ready in mine)
+        delay_s = verdicts.wait_s(wait_s, tried)
+        self._put_off(mine, f"The service {offer.label} has no room for it now.", delay_s)
+
+    def _fly(self, ready: Ready, after_s: float) -> None:
+        flight = Flight(ready, self._begin_call(ready))
+        self._flights[ready.claim.id] = flight
+        flight.flying.start(lambda told: self._ended.put((flight, told)), after_s=after_s)
+
+    def _put_off(self, some: Iterable[Ready], message: str, delay_s: float) -> None:
+        for ready in list(some):
+            self._waiting.remove(ready)
+            self._ledger.postpone(ready.claim, message, delay_s=delay_s)
+
+    # --- ending -------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        """Write down what has ended; wait a moment where nothing has."""
+        heard: list[tuple[Flight, Answer]] = []
+        try:
+            if self._flights:
+                heard.append(self._ended.get(timeout=LOOK_EVERY_S))
+            while True:
+                heard.append(self._ended.get_nowait())
+        except queue.Empty:
+            pass
+        self._close([each for each in heard if each[0].ready.claim.id in self._flights])
+
+    def _close(self, ended: list[tuple[Flight, Answer]], *, is_left: bool = False) -> None:
+        """These runs are over; one whose thread was left keeps its slot until that lapses."""
+        if not ended:
+            return
+        for flight, _ in ended:
+            flight.ready.account.end()
+            del self._flights[flight.ready.claim.id]
+        self._write([flight.ready.account for flight, _ in ended])
+        for flight, answer in ended:
+            self._note(flight, answer)
+        if not is_left:
+            self._release([flight for flight, _ in ended])
+
+    def _note(self, flight: Flight, answer: Answer) -> None:
+        ready = flight.ready
+        offer, claim = ready.offer, ready.claim
+        if answer.shared and answer.after_s:
+            self._pause(offer, answer.after_s)
+        metrics.SERVICE_SECONDS.observe(ready.account.seconds, offer.mode, offer.name)
+        metrics.SERVICE_CALLS.add(offer.mode, offer.name, answer.reason or "completed")
+        if self._beat.stopped():
+            return
+        if flight.is_handed_back and (answer.saw_stop or answer.reason is not None):
+            self._ledger.postpone(claim, "The worker was asked to stop.", delay_s=0.0)
+            return
+        answer = verdicts.of_late(answer, offer.limits) if flight.is_late else answer
+        decision = verdicts.decide(answer, claim, offer.limits, ready.since_s, self._settings)
+        if answer.reason is None:
+            self._ledger.add(Ending(claim, result=_result(ready, answer)))
+            return
+        self.has_failed |= decision is None or decision.state == "failed"
+        self._ledger.add(Ending(claim, answer.reason, answer.message, decision=decision))
+
+    def _look(self) -> None:
+        """Ask those to stop that should, and end those by force that do not."""
+        now = time.monotonic()
+        late: list[tuple[Flight, Answer]] = []
+        for flight in self._flights.values():
+            if self._beat.stopped() or broker.stopping():
+                flight.is_handed_back = not self._beat.stopped()
+                flight.ask_to_stop()
+            elif now >= flight.soft_at:
+                flight.is_late = True
+                flight.ask_to_stop()
+            if now >= flight.ends_at:
+                late.append((flight, verdicts.too_long(flight.ready.offer.limits, MOST_CALL_S)))
+            elif flight.asked_at is not None and not flight.is_late:
+                if now >= flight.asked_at + self._settings.service_grace_s:
+                    late.append((flight, Answer(None, Reason.CANCELLED, "It was stopped.")))
+        for flight, _ in late:
+            flight.flying.abandon()
+        self._close(late, is_left=True)
+
+    # --- rows ---------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        flights = list(self._flights.values())
+        if now - self._written_at >= WRITE_EVERY_S:
+            self._written_at = now
+            self._write([flight.ready.account for flight in flights])
+        if now - self._renewed_at >= self._settings.lease_s / 3:
+            self._renewed_at = now
+            claims = [each.ready.claim for each in flights if _has_slot(each.ready.offer)]
+            self._try(lambda: slots.renew(claims, lease_s=self._settings.lease_s))
+
+    def _write(self, some: list[Account]) -> None:
+        self._try(lambda: accounts.write(some))
+
+    def _release(self, flights: list[Flight]) -> None:
+        claims = [each.ready.claim for each in flights if _has_slot(each.ready.offer)]
+        self._try(lambda: slots.release(claims))
+        for flight in flights:
+            self._look_for_room_at.pop(flight.ready.offer.label, None)
+
+    def _pause(self, offer: Offer, seconds: float) -> None:
+        self._try(lambda: slots.pause(offer, min(seconds, verdicts.MOST_PAUSE_S)))
+
+    def _try(self, act: Callable[[], None]) -> None:
+        """Write what no task hangs on; while the database is away it is not written."""
+        try:
+            act()
+        except DatabaseUnavailable as error:
+            log.warning("What calls told is not written", extra={"error": error.message})
+
+
+def _has_slot(offer: Offer) -> bool:
+    return offer.limits.concurrency is not None
+
+
+def _result(ready: Ready, answer: Answer) -> Result:
+    document = {
+        "status": "completed",
+        "task": ready.run.task,
+        "result": answer.result,
+        "step": ready.run.step,
+        "context": ready.account.record(),
+    }
+    return Result(f"{ready.claim.id.hex}.{ready.claim.attempt}", document, {})

@@ -1,0 +1,144 @@
+"""What workers offer, as rows: who submits sees it without importing any service."""
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from pydantic import BaseModel
+
+from pipeline.core import documents
+from pipeline.errors import DatabaseUnavailable
+from pipeline.kinds.service import registry
+from pipeline.kinds.service.registry import Limits, Offer
+from pipeline.kinds.service.spec import MOST_STEPS, ServiceParameters, calls
+from pipeline.store.database import as_json, dialect, execute, proxy, session, transaction
+from pipeline.store.models import as_utc
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A service that workers have offered, last seen at ``seen_at``."""
+
+    mode: str
+    name: str
+    heavy: bool
+    description: str
+    tasks: list[str]
+    takes_any: bool
+    limits: Mapping[str, Any]
+    input_schema: Mapping[str, Any] | None
+    output_schema: Mapping[str, Any] | None
+    seen_at: datetime
+
+
+_COLUMNS = (
+    "mode, name, heavy, description, tasks, takes_any, limits, input_schema, output_schema, seen_at"
+)
+
+
+def listed() -> list[Offered]:
+    """Return every service that workers have offered, by mode and name."""
+    with session():
+        rows = execute(f"SELECT {_COLUMNS} FROM services ORDER BY mode, name")
+    return [_offered(*row) for row in rows]
+
+
+def get(mode: str, name: str) -> Offered | None:
+    """Return the service; None when no worker has offered it."""
+    with session():
+        rows = execute(f"SELECT {_COLUMNS} FROM services WHERE mode = %s AND name = %s", mode, name)
+    return _offered(*rows[0]) if rows else None
+
+
+def are_heavy(parameters: ServiceParameters) -> bool:
+    """Tell whether one of the services that are called is known to be heavy."""
+    called = {(call.mode, call.service) for call in islice(calls(parameters), MOST_STEPS)}
+    found = [get(mode, name) for mode, name in sorted(called)]
+    return any(offered is not None and offered.heavy for offered in found)
+
+
+def _offered(mode: str, name: str, heavy: int, description: str, *told: Any) -> Offered:
+    tasks, takes_any, limits, taken, given, seen_at = told
+    moment = as_utc(seen_at)
+    assert moment is not None
+    return Offered(
+        *(mode, name, bool(heavy), description),
+        tasks=documents.loaded(tasks).get("names", []),
+        takes_any=bool(takes_any),
+        limits=documents.loaded(limits),
+        input_schema=documents.loaded(taken) if taken else None,
+        output_schema=documents.loaded(given) if given else None,
+        seen_at=moment,
+    )
+
+
+def announce() -> None:
+    """Write what this process knows."""
+    rows = [_row(offer) for offer in registry.offers()]
+    if not rows:
+        return
+    sql = dialect()
+    names = [*rows[0]]
+    taken_over = ", ".join(f"{name} = excluded.{name}" for name in (*names[2:], "seen_at"))
+    columns = {name: "int" if name in ("heavy", "takes_any") else "text" for name in names}
+    with transaction():
+        execute(
+            f"INSERT INTO services ({', '.join(names)}, seen_at)"
+            f" SELECT {', '.join(f'r.{name}' for name in names)}, {sql.now}"
+            f" FROM {sql.rows(columns)} WHERE 1 = 1 ORDER BY r.mode, r.name"
+            f" ON CONFLICT (mode, name) DO UPDATE SET {taken_over}",
+            as_json(rows),
+        )
+
+
+def announce_once() -> None:
+    """Write it once in this process, for each database; another time will do if that is away."""
+    global _announced
+    with _lock:
+        if _announced is proxy.obj:
+            return
+        try:
+            announce()
+        except DatabaseUnavailable as error:
+            log.warning("What is offered is not written", extra={"error": error.message})
+        else:
+            _announced = proxy.obj
+
+
+_announced: Any = None
+_lock = threading.Lock()
+
+
+def _row(offer: Offer) -> dict[str, Any]:
+    return {
+        "mode": offer.mode,
+        "name": offer.name,
+        "heavy": int(offer.heavy),
+        "description": offer.description,
+        "tasks": as_json({"names": offer.tasks}),
+        "takes_any": int(offer.takes_any),
+        "limits": as_json(_limits(offer.limits)),
+        "input_schema": _schema(offer.input),
+        "output_schema": _schema(offer.output),
+    }
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    return {
+        "concurrency": limits.concurrency,
+        "rate_per_s": limits.rate_per_s,
+        "soft_time_limit_s": limits.soft_time_limit_s,
+        "time_limit_s": limits.time_limit_s,
+        "max_attempts": limits.max_attempts,
+        "retry_on": [error.__name__ for error in limits.retry_on],
+    }
+
+
+def _schema(model: type[BaseModel] | None) -> str | None:
+    return None if model is None else as_json(model.model_json_schema())

@@ -1,0 +1,54 @@
+"""What follows the end of a call's run: done, again, failed. Pure."""
+
+from pipeline.core import retries
+from pipeline.core.retries import Decision
+from pipeline.core.tasks import Claim
+from pipeline.kinds.service.calling import Answer
+from pipeline.kinds.service.registry import Limits
+from pipeline.settings import Settings
+from pipeline.states import Reason, TaskState
+
+#: The longest that a service may have its tasks wait.
+MOST_PAUSE_S = 86_400.0
+#: The longest that a call which found no room waits before it looks again.
+MOST_WAIT_S = 15.0
+
+
+def decide(
+    answer: Answer, claim: Claim, limits: Limits, since_s: float, settings: Settings
+) -> Decision | None:
+    """Return what follows a bad end; None where the machine's own rules do (a time limit).
+
+    A service that the other side has put off (``shared``) is forgiven for an hour: that is nobody's
+    fault. ``since_s``: so long ago the task's first run began.
+    """
+    if answer.reason is None or answer.reason is Reason.TIME_LIMIT:
+        return None
+    if not answer.again:
+        return Decision(TaskState.FAILED)
+    strikes, after_s = claim.strikes + 1, min(answer.after_s or 0.0, MOST_PAUSE_S)
+    outage_s = retries.OUTAGE_PAUSES * settings.backoff_max_s
+    is_forgiven = answer.shared and since_s < outage_s
+    if strikes >= limits.max_attempts and not is_forgiven:
+        return Decision(TaskState.FAILED)
+    delay_s = max(after_s, retries.pause_s(strikes, settings))
+    return Decision(TaskState.PENDING, delay_s, forgiven=is_forgiven)
+
+
+def of_late(answer: Answer, limits: Limits) -> Answer:
+    """Return how a call ended that was over its soft limit: well, or for that reason."""
+    if answer.reason is None:
+        return answer
+    told = f"It ran longer than its soft limit ({limits.soft_time_limit_s:g} s)."
+    return Answer(None, Reason.TIME_LIMIT, told)
+
+
+def too_long(limits: Limits, most_s: float) -> Answer:
+    """Return how a call ended that was over its hard limit."""
+    limit_s = min(limits.time_limit_s, most_s)
+    return Answer(None, Reason.TIME_LIMIT, f"It ran longer than its limit ({limit_s:g} s).")
+
+
+def wait_s(least_s: float, tried: int) -> float:
+    """Return how long a call waits that found no room, the longer the more often it did."""
+    return max(least_s, min(MOST_WAIT_S, 0.5 * 2 ** min(tried, 6)))

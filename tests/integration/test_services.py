@@ -1,0 +1,262 @@
+"""Services in one process: threads and child processes of an embedded client."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pipeline import Client, Job
+from pipeline.errors import Refused
+from pipeline.settings import MIB, Settings
+from pipeline.store.database import as_uuid, execute, session
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[Client]:
+    settings = Settings(
+        state_dir=tmp_path / "state",
+        service_modules="tests.support.offers",
+        backoff_s=0.05,
+        backoff_max_s=0.1,
+        sweep_s=0.2,
+        threads=2,
+        service_grace_s=0.5,
+        service_memory_bytes=256 * MIB,
+    )
+    with Client(settings) as opened:
+        yield opened
+
+
+def ended(job: Job) -> Any:
+    return job.wait(timeout_s=60).result()
+
+
+def runs_of(job: Job) -> list[tuple[Any, ...]]:
+    with session():
+        return execute(
+            "SELECT progress, partial, checkpoint, record FROM service_runs WHERE job_id = %s",
+            as_uuid(job.id).hex,
+        )
+
+
+def test_call_returns_what_the_method_returns(client: Client) -> None:
+    job = client.service(
+        "test", "text", task="count", input={"text": "one two"}, user_id="u", step=4
+    )
+    told = ended(job)
+    assert job.status == "succeeded"
+    assert (told["status"], told["task"], told["result"]) == ("completed", "count", {"words": 2})
+    assert (told["user_id"], told["step"]) == ("u", 4)
+    assert told["context"]["runs"] == 1
+    assert job.info()["result"]["tasks"][0]["result"] == {"words": 2}
+
+
+def test_async_and_general_methods_are_called(client: Client) -> None:
+    assert ended(client.service("test", "text", task="count_later", input={"text": "a b c"}))[
+        "result"
+    ] == {"words": 3}
+    told = ended(
+        client.service(
+            *("test", "any"), task="echo", input={"a": 1}, context={"language": "zh"}, user_id="ann"
+        )
+    )
+    assert told["result"] == {"input": {"a": 1}, "context": "zh", "user": "ann"}
+    assert ended(client.service("test", "any", task="nonsense"))["result"] == {
+        "general": "nonsense"
+    }
+
+
+@pytest.mark.parametrize(
+    ("service", "task", "given", "error"),
+    [
+        ("any", "fail", {"why": "broken"}, "ValueError: broken"),
+        ("any", "reject", {}, "This text is not taken."),
+        ("any", "strange", {}, "The result is no JSON"),
+        ("any", "escape", {}, "does not lie in the folder"),
+        ("any", "large", {"bytes": 5 * MIB}, "QUAYLINE_SERVICE_OUTPUT_BYTES"),
+        ("text", "misfit", {"text": ""}, "The result does not fit: result.words"),
+        ("text", "count", {}, "The input does not fit: input.text"),
+        ("text", "_hidden", {"text": ""}, "has no task '_hidden'; it has count"),
+        ("text", "__init__", {"text": ""}, "has no task"),
+        ("txt", "count", {}, "There is no service test/txt on this worker; known are test/text"),
+    ],
+)
+def test_call_that_fails_is_not_tried_again_and_says_why(
+    client: Client, service: str, task: str, given: dict[str, Any], error: str
+) -> None:
+    job = client.service("test", service, task=task, input=given)
+    told = ended(job)
+    assert job.status == "failed"
+    assert told["status"] == "failed"
+    assert error in told["error"]
+    assert "Traceback" not in told["error"]
+    assert "result" not in told
+    assert told["context"].get("runs", 1) == 1
+
+
+def test_listed_errors_are_tried_again_and_no_longer_than_allowed(
+    client: Client, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "calls")
+    assert ended(client.service("test", "any", task="away", input={"path": path, "until": 3}))[
+        "result"
+    ] == {"calls": 3}
+    other = str(tmp_path / "others")
+    told = ended(client.service("test", "any", task="away", input={"path": other, "until": 9}))
+    assert told["error"] == "ConnectionError: away"
+    assert Path(other).read_text() == "..."
+    assert ended(client.service("test", "any", task="later"))["result"] == {"attempt": 2}
+
+
+def test_what_a_call_tells_is_kept_with_it(client: Client) -> None:
+    job = client.service("test", "any", task="tell", user_id="ann")
+    told = ended(job)
+    assert told["context"]["models"] == {
+        "small": {"calls": 2, "input_tokens": 11, "output_tokens": 3}
+    }
+    assert told["context"]["files"] == [{"name": "notes.txt", "mode": "w"}]
+    assert not Path(told["result"]["folder"]).exists()
+    [(progress, partial, _, record)] = runs_of(job)
+    assert '"fraction":0.5' in progress
+    assert partial == "Hello, world"
+    assert '"user_id":"ann"' in record
+
+
+def test_batch_of_a_thousand_inputs(client: Client) -> None:
+    inputs = [{"text": "word " * (number % 7)} for number in range(1000)]
+    job = client.service("test", "text", task="count", inputs=inputs)
+    told = ended(job)
+    assert job.status == "succeeded"
+    assert [each["result"]["words"] for each in told["tasks"]] == [n % 7 for n in range(1000)]
+
+
+def test_only_what_did_not_end_well_is_done_again(client: Client, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    inputs = [{"path": str(good), "until": 1}, {"path": str(bad), "until": 4}]
+    job = client.service("test", "any", task="away", inputs=inputs)
+    assert ended(job)["status"] == "failed"
+    assert job.status == "partial"
+    again = job.retry()
+    told = ended(again)
+    assert [each["result"] for each in told["tasks"]] == [{"calls": 1}, {"calls": 4}]
+    assert good.read_text() == "."
+    assert again.info()["reused"] == 1
+
+
+def test_result_of_another_owner_is_not_taken_over(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "calls"
+    told: dict[str, Any] = {"task": "away", "input": {"path": str(path), "until": 1}}
+    job = client.service("test", "any", owner="ann", **told)
+    ended(job)
+    ended(client.service("test", "any", owner="bob", labels={"retry_of": job.id}, **told))
+    assert path.read_text() == ".."
+
+
+def test_call_over_its_hard_limit_is_left_and_its_thread_costs_nobody(client: Client) -> None:
+    for task in ("sleep", "sleep_async"):
+        job = client.service("test", "stubborn", task=task)
+        told = ended(job)
+        assert (job.status, told["state"]) == ("timed_out", "timed_out")
+        assert told["reason"] == "time_limit"
+        assert told["status"] == "failed"
+    assert ended(client.service("test", "stubborn", task="soft"))["result"] == "what there was"
+
+
+def test_cancelled_call_learns_of_it_and_is_stopped(client: Client, tmp_path: Path) -> None:
+    for task in ("wait", "wait_async"):
+        path = tmp_path / task
+        job = client.service("test", "any", task=task, input={"path": str(path)})
+        client.start()
+        eventually(path.exists, within_s=20)
+        job.cancel()
+        job.wait(timeout_s=20)
+        assert job.status == "cancelled"
+    eventually(lambda: (tmp_path / "wait_async").read_text() == "cancelled", within_s=5)
+
+
+def test_heavy_call_runs_in_a_process_of_its_own(client: Client) -> None:
+    job = client.service("test", "heavy", task="where")
+    assert job.info()["kind"] == "heavy_service"
+    told = ended(job)
+    assert told["result"]["pid"] != psutil.Process().pid
+    assert not psutil.pid_exists(told["result"]["pid"])
+    assert not Path(told["result"]["folder"]).exists()
+    assert ended(client.service("test", "heavy", task="later"))["result"] == "async"
+    assert ended(client.service("test", "text", task="count", input={"text": "a"}, heavy=True))[
+        "result"
+    ] == {"words": 1}
+
+
+def test_heavy_call_over_its_hard_limit_is_killed_with_all_it_started(
+    client: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "pids"
+    job = client.service("test", "brief", task="hang", input={"path": str(path)})
+    told = ended(job)
+    assert (job.status, told["reason"]) == ("timed_out", "time_limit")
+    pids = [int(pid) for pid in path.read_text().split()]
+    eventually(lambda: not any(alive(pid) for pid in pids), within_s=5)
+
+
+def test_cancelled_heavy_call_is_killed(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "pids"
+    job = client.service("test", "heavy", task="hang", input={"path": str(path)})
+    eventually(lambda: path.exists() and path.read_text(), within_s=20)
+    pids = [int(pid) for pid in path.read_text().split()]
+    job.cancel()
+    job.wait(timeout_s=20)
+    assert job.status == "cancelled"
+    eventually(lambda: not any(alive(pid) for pid in pids), within_s=5)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("task", "reason", "error"),
+    [
+        ("crash", "crashed", "SIGSEGV"),
+        ("leave", "crashed", "exit code 3"),
+        ("eat", "out_of_memory", "MiB of memory"),
+        ("fail", "error", "ValueError: It did not work"),
+    ],
+)
+def test_heavy_call_that_dies_costs_only_itself(
+    client: Client, task: str, reason: str, error: str
+) -> None:
+    job = client.service("test", "brief", task=task)
+    told = ended(job)
+    assert (job.status, told["reason"]) == ("failed", reason)
+    assert error in told["error"]
+
+
+def test_input_that_is_too_large_or_no_json_is_refused(client: Client) -> None:
+    with pytest.raises(Refused, match="QUAYLINE_SERVICE_INPUT_BYTES"):
+        client.service("test", "any", task="echo", input={"a": "x" * 2 * MIB})
+    with pytest.raises(Refused, match="input"):
+        client.service("test", "any", task="echo", input={"a": {1, 2}})
+    step = {"name": "a", "mode": "test", "service": "any", "task": "echo"}
+    with pytest.raises(Refused, match="two steps are named 'a'"):
+        client.workflow([step, step])
+
+
+def test_what_is_offered_is_listed(client: Client) -> None:
+    ended(client.service("test", "any", task="echo"))
+    offered = {(each.mode, each.name): each for each in client.services}
+    text = offered["test", "text"]
+    assert text.tasks == ["count", "count_later", "misfit"]
+    assert not text.takes_any
+    assert text.description == "Counts words.\n\nAnd nothing else."
+    assert text.input_schema is not None
+    assert text.input_schema["required"] == ["text"]
+    assert offered["test", "heavy"].heavy
+    assert offered["test", "narrow"].limits["concurrency"] == 2
