@@ -124,6 +124,20 @@ def renew(claims: Sequence[Held], *, lease_s: float) -> set[uuid.UUID]:
     return {as_uuid(row[0]) for row in rows}
 
 
+def make_due(task_ids: Sequence[uuid.UUID]) -> list[str]:
+    """What these pending tasks wait for is there: they are due at once; return their jobs' kinds,
+    one for each task that was not due before."""
+    sql = dialect()
+    waiting = f"{sql.among('id')} AND state = 'pending' AND not_before > {sql.now}"
+    with transaction():
+        rows = execute(
+            f"UPDATE tasks SET not_before = {sql.now} WHERE {sql.locked('tasks', waiting)}"
+            " RETURNING (SELECT kind FROM jobs WHERE jobs.id = tasks.job_id)",
+            sql.ids(task_ids),
+        )
+    return [kind for (kind,) in rows]
+
+
 def close_tasks(
     job_id: uuid.UUID, outcomes: Sequence[Outcome], *, actor: str, lapsed_only: bool = False
 ) -> bool:

@@ -101,6 +101,7 @@ ROWS: dict[str, list[tuple[str, dict[str, Any]]]] = {
             | {"takes_any": 0, "limits": "{}", "seen_at": AT},
         ),
         ("service_pauses", {"mode": "chat", "name": "chat", "next_at": AT}),
+        ("service_waits", {"task_id": TASKS[1], "mode": "chat", "name": "chat", "since": AT}),
         (
             "service_slots",
             {"task_id": TASKS[3], "mode": "chat", "name": "chat", "attempt": 1, "lease_until": AT},

@@ -38,7 +38,7 @@ TRIVIAL = "tests.support.trivial.actors"
 #: Every queue that a test of ours may have filled.
 QUEUES = (
     *("monitoring", "zip_processing", "sql_analysis", "trivial_plan", "trivial_work"),
-    *("task_execution", "docker_management"),
+    *("task_execution", "docker_management", "fast_tasks", "heavy_tasks"),
     *("contract", "contract_other"),
 )
 

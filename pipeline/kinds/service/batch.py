@@ -14,6 +14,7 @@ from typing import Protocol
 
 from pipeline import broker, metrics
 from pipeline.core.context import Context
+from pipeline.core.dispatch import dispatch
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.runner import Ending, Ledger
 from pipeline.core.tasks import Claim
@@ -92,6 +93,7 @@ class Batch:
     ) -> None:
         self._ledger = ledger
         self._beat = beat
+        self._context = context
         self._settings = context.settings
         self._begin_call = begin
         self._waiting: deque[Ready] = deque()
@@ -158,9 +160,13 @@ class Batch:
     def _no_room(self, offer: Offer, wait_s: float) -> None:
         mine = [ready for ready in self._waiting if ready.offer is offer]
         metrics.SERVICE_WAITS.add(offer.mode, offer.name, by=len(mine))
-        tried = max(ready.claim.attempt - ready.claim.strikes for ready in mine)
-        delay_s = verdicts.wait_s(wait_s, tried)
-        self._put_off(mine, f"The service {offer.label} has no room for it now.", delay_s)
+        waiting = slots.wait(offer, [ready.claim for ready in mine])
+        for ready in mine:
+            delay_s = verdicts.wait_s(wait_s, waiting, offer.limits)
+            self._put_off([ready], f"The service {offer.label} has no room for it now.", delay_s)
+        self._ledger.flush()
+        # Room that came before it was noted is found now: nobody would tell of it.
+        self._wake(offer)
 
     def _fly(self, ready: Ready, after_s: float) -> None:
         flight = Flight(ready, self._begin_call(ready))
@@ -249,17 +255,27 @@ class Batch:
             self._write([flight.ready.account for flight in flights])
         if now - self._renewed_at >= self._settings.lease_s / 3:
             self._renewed_at = now
-            claims = [each.ready.claim for each in flights if _has_slot(each.ready.offer)]
+            claims = [each.ready.claim for each in flights if _limited(each.ready.offer)]
             self._try(lambda: slots.renew(claims, lease_s=self._settings.lease_s))
 
     def _write(self, some: list[Account]) -> None:
         self._try(lambda: accounts.write(some))
 
     def _release(self, flights: list[Flight]) -> None:
-        claims = [each.ready.claim for each in flights if _has_slot(each.ready.offer)]
+        claims = [each.ready.claim for each in flights if _limited(each.ready.offer)]
         self._try(lambda: slots.release(claims))
-        for flight in flights:
-            self._look_for_room_at.pop(flight.ready.offer.label, None)
+        for offer in {each.ready.offer.label: each.ready.offer for each in flights}.values():
+            self._look_for_room_at.pop(offer.label, None)
+            if not any(ready.offer is offer for ready in self._waiting):
+                self._wake(offer)
+
+    def _wake(self, offer: Offer) -> None:
+        def wake() -> None:
+            for kind in slots.wake(offer):
+                dispatch(kind, self._context)
+
+        if _limited(offer):
+            self._try(wake)
 
     def _pause(self, offer: Offer, seconds: float) -> None:
         self._try(lambda: slots.pause(offer, min(seconds, verdicts.MOST_PAUSE_S)))
@@ -272,7 +288,7 @@ class Batch:
             log.warning("What calls told is not written", extra={"error": error.message})
 
 
-def _has_slot(offer: Offer) -> bool:
+def _limited(offer: Offer) -> bool:
     return offer.limits.concurrency is not None
 
 

@@ -1,8 +1,9 @@
 """Room for calls, over all workers together: how many at once, how many a second, and pauses.
 
 A call with a limit of them has a slot, a row with a lease: that of a worker which was killed
-lapses. The rate, and a Retry-After of the other side, are one moment before which no call of the
-service begins. All by the database's clock.
+lapses. Who finds none is put off and noted as waiting; whoever gives a slot back makes the one due
+that waits longest. The rate, and a Retry-After of the other side, are one moment before which no
+call of the service begins. All by the database's clock.
 """
 
 import uuid
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pipeline.core import transitions
 from pipeline.core.tasks import Claim
 from pipeline.kinds.service.registry import Offer
 from pipeline.store.database import as_json, as_uuid, dialect, execute, lock, session, transaction
@@ -18,7 +20,7 @@ from pipeline.store.models import as_utc
 
 #: A call whose moment comes so soon is begun, and waits for it.
 SHORT_S = 1.0
-#: How soon a call that found every slot taken looks again, at least.
+#: How soon a call that found every slot taken looks again by itself, at least.
 LOOK_AGAIN_S = 0.5
 
 
@@ -45,6 +47,7 @@ def take(offer: Offer, claims: Sequence[Claim], *, lease_s: float) -> Room:
         if len(room.granted) < len(claims):
             room.wait_s = max(room.wait_s, LOOK_AGAIN_S)
         held = [claim for claim in claims if claim.id in room.granted]
+        _come(held)
         if limits.concurrency is not None:
             _hold(offer, held, lease_s)
         if limits.rate_per_s is not None and held:
@@ -80,6 +83,14 @@ def _free(offer: Offer, claims: Sequence[Claim]) -> int:
     return max(0, most - sum(as_uuid(task_id) not in own for (task_id,) in rows))
 
 
+def _come(claims: Sequence[Claim]) -> None:
+    """They wait no more."""
+    again = [claim.id for claim in claims if claim.attempt > 1]
+    if again:
+        sql = dialect()
+        execute(f"DELETE FROM service_waits WHERE {sql.among('task_id')}", sql.ids(again))
+
+
 def _hold(offer: Offer, claims: Iterable[Claim], lease_s: float) -> None:
     sql = dialect()
     for claim in claims:
@@ -113,6 +124,42 @@ def _each(claims: Sequence[Claim], statement: str, *parameters: Any) -> None:
             " WHERE r.id = service_slots.task_id AND r.attempt = service_slots.attempt)",
             *(*parameters, as_json(sorted(told, key=lambda each: str(each["id"])))),
         )
+
+
+def wait(offer: Offer, claims: Sequence[Claim]) -> int:
+    """Note that these are put off for want of room; return how many of the service are."""
+    sql = dialect()
+    place = (offer.mode, offer.name)
+    with transaction():
+        for claim in sorted(claims, key=lambda each: each.id):
+            execute(
+                f"INSERT INTO service_waits (task_id, mode, name, since) VALUES (%s, %s, %s,"
+                f" {sql.now}) ON CONFLICT (task_id) DO NOTHING",
+                *(claim.id.hex, *place),
+            )
+        sql_count = "SELECT count(*) FROM service_waits WHERE mode = %s AND name = %s"
+        return int(execute(sql_count, *place)[0][0])
+
+
+def wake(offer: Offer) -> set[str]:
+    """Make as many due as there is room for, those that wait longest; return their jobs' kinds."""
+    place = (offer.mode, offer.name)
+    kinds: list[str] = []
+    with transaction():
+        lock(f"service:{offer.label}")
+        free = _free(offer, []) if _pause_s(offer) <= SHORT_S else 0
+        while len(kinds) < free:
+            rows = execute(
+                "DELETE FROM service_waits WHERE task_id IN (SELECT task_id FROM service_waits"
+                " WHERE mode = %s AND name = %s ORDER BY since, task_id LIMIT %s)"
+                " RETURNING task_id",
+                *(*place, free - len(kinds)),
+            )
+            if not rows:
+                break
+            # One that ended meanwhile, or is in work, leaves its turn to the next.
+            kinds += transitions.make_due([as_uuid(task_id) for (task_id,) in rows])
+    return set(kinds)
 
 
 def pause(offer: Offer, seconds: float) -> None:

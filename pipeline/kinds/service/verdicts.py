@@ -1,5 +1,7 @@
 """What follows the end of a call's run: done, again, failed. Pure."""
 
+import random
+
 from pipeline.core import retries
 from pipeline.core.retries import Decision
 from pipeline.core.tasks import Claim
@@ -10,8 +12,8 @@ from pipeline.states import Reason, TaskState
 
 #: The longest that a service may have its tasks wait.
 MOST_PAUSE_S = 86_400.0
-#: The longest that a call which found no room waits before it looks again.
-MOST_WAIT_S = 15.0
+#: Calls that found no room look again after so long, and so long after one another.
+WAIT_FIRST_S, WAIT_EACH_S = 5.0, 0.25
 
 
 def decide(
@@ -49,6 +51,13 @@ def too_long(limits: Limits, most_s: float) -> Answer:
     return Answer(None, Reason.TIME_LIMIT, f"It ran longer than its limit ({limit_s:g} s).")
 
 
-def wait_s(least_s: float, tried: int) -> float:
-    """Return how long a call waits that found no room, the longer the more often it did."""
-    return max(least_s, min(MOST_WAIT_S, 0.5 * 2 ** min(tried, 6)))
+def wait_s(least_s: float, waiting: int, limits: Limits, *, spread: float | None = None) -> float:
+    """Return after how long a call that found no room looks again by itself.
+
+    So many of its service wait; however many they are, about as many come in a second as its rate
+    lets begin, or a few where a slot that is given back has one come anyway.
+    """
+    each_s = WAIT_EACH_S if limits.rate_per_s is None else 1 / limits.rate_per_s
+    first_s = WAIT_FIRST_S if limits.concurrency is not None else 0.0
+    spread = random.random() if spread is None else spread
+    return max(least_s, first_s) + spread * waiting * each_s

@@ -56,6 +56,16 @@ TABLES = (
     )
     """,
     "CREATE INDEX service_slots_taken ON service_slots (mode, name)",
+    # Tasks that were put off for want of room, the one that waits longest first.
+    """
+    CREATE TABLE service_waits (
+        task_id {uuid} PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
+        mode TEXT NOT NULL,
+        name TEXT NOT NULL,
+        since {time} NOT NULL
+    )
+    """,
+    "CREATE INDEX service_waits_longest ON service_waits (mode, name, since)",
 )
 
 
@@ -69,5 +79,5 @@ def migrate(migrator: Migrator, database: peewee.Database, *, fake: bool = False
 
 def rollback(migrator: Migrator, database: peewee.Database, *, fake: bool = False) -> None:
     """Drop them."""
-    for table in ("service_slots", "service_pauses", "services", "service_runs"):
+    for table in ("service_waits", "service_slots", "service_pauses", "services", "service_runs"):
         migrator.sql(f"DROP TABLE {table}")

@@ -1,0 +1,211 @@
+"""What services keep in rows, on each database: runs, offers, and room for calls."""
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipeline.core import jobs, planning, runner, transitions
+from pipeline.core.context import Context
+from pipeline.core.jobs import Submission
+from pipeline.core.tasks import Claim
+from pipeline.kinds.service import Limits, accounts, finish, offers, registry, slots
+from pipeline.kinds.service.accounts import Account, Before
+from pipeline.kinds.service.registry import Offer
+from pipeline.states import Reason, TaskState
+from pipeline.store.database import dialect, execute, session
+from tests.support import factories as make
+from tests.support import offers as services
+
+CALL = {"mode": "test", "service": "any", "task": "echo"}
+
+
+def planned(context: Context, **told: Any) -> uuid.UUID:
+    """Submit a job of calls and plan it."""
+    job_id = jobs.submit(Submission(kind="service", parameters={**CALL, **told}))
+    planning.run_plan(job_id, context)
+    return job_id
+
+
+def claimed(context: Context, number: int) -> list[Claim]:
+    """Return so many claims of one job."""
+    wide = context.settings.model_copy(update={"window": number})
+    job_id = planned(replace(context, settings=wide), inputs=[{}] * number)
+    claims = sorted(make.claimed(context, job_id), key=lambda claim: claim.seq)
+    assert len(claims) == number
+    return claims
+
+
+def offer(**limits: Any) -> Offer:
+    return Offer("test", "limited", services.AnyService, limits=Limits(**limits))
+
+
+def let_slots_lapse() -> None:
+    with session():
+        execute(f"UPDATE service_slots SET lease_until = {dialect().later('-1')}")
+
+
+def test_message_that_comes_twice_makes_no_call_again(context: Context) -> None:
+    services.TextService()
+    job_id = planned(context, input={"a": 1})
+    [batch] = make.batches(job_id)
+    runner.run_batch(job_id, batch, context)
+    runner.run_batch(job_id, batch, context)
+    [task] = jobs.tasks(job_id)
+    assert (task["state"], task["attempt"]) == ("succeeded", 1)
+    assert finish.result(jobs.get(job_id))["result"]["input"] == {"a": 1}
+
+
+def test_run_that_lost_its_task_writes_nothing(context: Context) -> None:
+    [claim] = claimed(context, 1)
+    mine = Account(claim, user_id="ann", step=1, before=Before())
+    mine.note("partial", "a\0b\ud800")
+    accounts.write([mine])
+    job_id = jobs.listed()[0].id
+    with session():
+        assert execute("SELECT partial, checkpoint FROM service_runs") == [("a\ufffdb?", None)]
+    make.let_leases_lapse()
+    transitions.close_tasks(
+        job_id, [make.outcome(claim, TaskState.PENDING)], actor="x", lapsed_only=True
+    )
+    mine.note("partial", "late")
+    accounts.write([mine])
+    with session():
+        assert execute("SELECT partial FROM service_runs") == [("a\ufffdb?",)]
+
+
+def test_next_run_gets_the_checkpoint_and_goes_on_counting(context: Context) -> None:
+    [claim] = claimed(context, 1)
+    mine = Account(claim, user_id="ann", step=1, before=Before())
+    mine.note("checkpoint", '{"step":3}')
+    mine.note("model", {"model": "m", "input": 5, "output": 1})
+    accounts.write([mine])
+    mine.note("progress", {"fraction": 0.5, "message": ""})
+    accounts.write([mine])
+    again = Claim(claim.id, 0, "", claim.attempt + 1, 1, 0, {})
+    known = accounts.before([again])[claim.id]
+    assert known.checkpoint == {"step": 3}
+    second = Account(again, user_id="ann", step=1, before=known)
+    second.note("model", {"model": "m", "input": 1, "output": 1})
+    record = second.record()
+    assert record["runs"] == 2
+    assert record["models"] == {"m": {"calls": 2, "input_tokens": 6, "output_tokens": 2}}
+
+
+def test_partial_output_keeps_its_end(context: Context) -> None:
+    [claim] = claimed(context, 1)
+    mine = Account(claim, user_id="", step=1, before=Before())
+    for _ in range(3):
+        mine.note("partial", "x" * (accounts.MOST_PARTIAL - 10))
+    mine.note("partial", "the end")
+    row = mine.row()
+    assert row["partial"].endswith("the end")
+    assert len(row["partial"]) == accounts.MOST_PARTIAL
+    assert row["partial_from"] + len(row["partial"]) == 3 * (accounts.MOST_PARTIAL - 10) + 7
+
+
+def test_slots_are_given_taken_back_and_lapse(context: Context) -> None:
+    narrow = offer(concurrency=2)
+    claims = claimed(context, 4)
+    room = slots.take(narrow, claims, lease_s=60)
+    assert list(room.granted) == [claim.id for claim in claims[:2]]
+    assert room.wait_s > 0
+    assert slots.take(narrow, claims[2:], lease_s=60).granted == {}
+    slots.release(claims[:1])
+    assert list(slots.take(narrow, claims[2:], lease_s=60).granted) == [claims[2].id]
+    let_slots_lapse()
+    assert list(slots.take(narrow, claims[3:], lease_s=60).granted) == [claims[3].id]
+    with session():
+        assert execute("SELECT count(*) FROM service_slots") == [(1,)]
+
+
+def test_slot_of_a_later_run_is_not_given_back_by_an_earlier_one(context: Context) -> None:
+    narrow = offer(concurrency=1)
+    [claim] = claimed(context, 1)
+    slots.take(narrow, [claim], lease_s=60)
+    later = Claim(claim.id, 0, "", claim.attempt + 1, 0, 0, {})
+    assert slots.take(narrow, [later], lease_s=60).granted
+    slots.release([claim])
+    with session():
+        assert execute("SELECT attempt FROM service_slots") == [(later.attempt,)]
+
+
+def test_who_waits_longest_is_woken_first(context: Context) -> None:
+    narrow = offer(concurrency=1)
+    claims = claimed(context, 3)
+    job_id = jobs.listed()[0].id
+    slots.take(narrow, claims[:1], lease_s=60)
+    for number, claim in enumerate(claims[1:], 1):
+        assert slots.wait(narrow, [claim]) == number
+        told = make.outcome(claim, TaskState.PENDING, delay_s=600)
+        transitions.close_tasks(job_id, [told], actor="worker")
+    assert slots.wake(narrow) == set()
+    slots.release(claims[:1])
+    assert slots.wake(narrow) == {"service"}
+    with session():
+        due = f"SELECT seq FROM tasks WHERE state = 'pending' AND not_before <= {dialect().now}"
+        assert execute(due) == [(claims[1].seq,)]
+        left = execute("SELECT count(*) FROM service_waits")
+    assert left == [(1,)]
+
+
+def test_task_that_ended_leaves_its_turn_to_the_next(context: Context) -> None:
+    narrow = offer(concurrency=1)
+    claims = claimed(context, 2)
+    job_id = jobs.listed()[0].id
+    slots.wait(narrow, claims[:1])
+    make.close(job_id, claims[:1])
+    slots.wait(narrow, claims[1:])
+    told = make.outcome(claims[1], TaskState.PENDING, delay_s=600)
+    transitions.close_tasks(job_id, [told], actor="worker")
+    assert slots.wake(narrow) == {"service"}
+
+
+def test_rate_gives_moments_one_after_the_other(context: Context) -> None:
+    slow = offer(rate_per_s=4)
+    claims = claimed(context, 8)
+    first = slots.take(slow, claims, lease_s=60)
+    assert list(first.granted.values()) == pytest.approx([0, 0.25, 0.5, 0.75, 1.0])
+    assert first.wait_s == pytest.approx(1.25)
+    second = slots.take(slow, claims[5:], lease_s=60)
+    assert not second.granted
+    assert second.wait_s > 1
+
+
+def test_pause_holds_for_a_service_without_limits_and_is_never_shortened(
+    context: Context,
+) -> None:
+    free = offer()
+    claims = claimed(context, 2)
+    assert slots.take(free, claims, lease_s=60).granted == {claim.id: 0.0 for claim in claims}
+    slots.pause(free, 30)
+    slots.pause(free, 10)
+    room = slots.take(free, claims, lease_s=60)
+    assert not room.granted
+    assert 25 < room.wait_s <= 30
+
+
+def test_offers_are_written_and_read(context: Context) -> None:
+    registry.load(["tests.support.offers"])
+    offers.announce()
+    offers.announce()
+    found = offers.get("test", "narrow")
+    assert found is not None
+    assert (found.heavy, found.tasks, found.limits["concurrency"]) == (False, ["enter"], 2)
+    assert offers.get("test", "nothing") is None
+    assert [each.name for each in offers.listed()] == sorted(each.name for each in offers.listed())
+
+
+def test_first_failure_stops_a_job_that_says_so(context: Context) -> None:
+    registry.load(["tests.support.offers"])
+    job_id = planned(context, task="fail", inputs=[{}] * 40, on_failure="stop")
+    [first, *rest] = make.batches(job_id)
+    runner.run_batch(job_id, first, context)
+    for batch in rest:
+        runner.run_batch(job_id, batch, context)
+    job = jobs.get(job_id)
+    assert job.finished_at is not None
+    assert job.failed >= 1
+    assert job.cancelled > 20
+    assert {task["reason"] for task in jobs.tasks(job_id)} == {Reason.ERROR, Reason.CANCELLED}
