@@ -1,13 +1,45 @@
 """Doorbells of services."""
 
+import logging
+import threading
 import uuid
 
 import dramatiq
+from dramatiq.brokers.stub import StubBroker
 
+from pipeline import broker
 from pipeline.broker import MINUTE_MS
 from pipeline.core import planning, runner
 from pipeline.core.context import current_context
+from pipeline.errors import QuaylineError
 from pipeline.signatures import BatchId, JobId
+
+log = logging.getLogger(__name__)
+
+QUEUES = {"fast_tasks", "heavy_tasks"}
+
+
+class Announcer(dramatiq.Middleware):
+    """A worker of these queues says at its start what it offers; nothing waits for that."""
+
+    def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Say it; an embedded process does so when it submits."""
+        takes = worker.consumer_whitelist or QUEUES
+        if not isinstance(broker, StubBroker) and QUEUES & set(takes):
+            threading.Thread(target=_announce, name="services", daemon=True).start()
+
+
+def _announce() -> None:
+    from pipeline.kinds.service import offers, registry
+
+    try:
+        registry.load(current_context().settings.service_module_list)
+        offers.announce_now_and_then()
+    except QuaylineError as error:
+        log.warning("What is offered is not written", extra={"error": error.message})
+
+
+broker.current_broker().add_middleware(Announcer())
 
 
 @dramatiq.actor(queue_name="fast_tasks", time_limit=5 * MINUTE_MS)
@@ -22,7 +54,7 @@ def plan_heavy_service(job_id: JobId) -> None:
     planning.plan_next("heavy_service", current_context())
 
 
-@dramatiq.actor(queue_name="fast_tasks", time_limit=25 * MINUTE_MS)
+@dramatiq.actor(queue_name="fast_tasks", time_limit=20 * MINUTE_MS)
 def execute_task(job_id: JobId, batch: BatchId) -> None:
     """Make one batch of light calls."""
     runner.run_batch(uuid.UUID(job_id), uuid.UUID(batch), current_context())

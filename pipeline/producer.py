@@ -272,11 +272,12 @@ class Client:
         if self._work:
             # Who does the work knows the services, too.
             registry.load(self.settings.service_module_list)
-            services.announce_once()
+            services.announce_now_and_then()
         if heavy is None:
             heavy = services.are_heavy(parameters)
         kind = get_kind("heavy_service" if heavy else "service")
         kind.admit(parameters, self.settings)
+        services.check(parameters)
         parameters_told = parameters.model_dump(mode="json", exclude_unset=True)
         submission = Submission(kind=kind.name, parameters=parameters_told, **more)
         job_id = jobs.submit(submission, heard=self.heard)

@@ -197,6 +197,18 @@ def test_offers_are_written_and_read(context: Context) -> None:
     assert [each.name for each in offers.listed()] == sorted(each.name for each in offers.listed())
 
 
+@pytest.mark.parametrize("task", ["_hidden", "__init__", "nothing"])
+def test_task_that_is_no_public_method_is_refused_by_the_worker_too(
+    context: Context, task: str
+) -> None:
+    registry.load(["tests.support.offers"])
+    job_id = planned(context, service="text", task=task, input={"text": ""})
+    make.work_off(job_id, context)
+    [told] = jobs.tasks(job_id)
+    assert (told["state"], told["reason"]) == ("failed", "bad_request")
+    assert "it has count, count_later, misfit" in told["message"]
+
+
 def test_first_failure_stops_a_job_that_says_so(context: Context) -> None:
     registry.load(["tests.support.offers"])
     job_id = planned(context, task="fail", inputs=[{}] * 40, on_failure="stop")

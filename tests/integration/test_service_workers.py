@@ -178,3 +178,12 @@ def test_light_call_of_a_killed_worker_is_made_again(served: Fleet, tmp_path: Pa
         eventually(path.exists, within_s=30)
         jobs.cancel(job_id, actor="ann")
         assert ended(job_id)["state"] == "cancelled"
+
+
+def test_worker_says_at_its_start_what_it_offers(served: Fleet) -> None:
+    def said() -> bool:
+        with session():
+            return bool(execute("SELECT 1 FROM services WHERE mode = 'test'"))
+
+    with running(served.worker("first", queues=QUEUES)):
+        eventually(said, within_s=20)

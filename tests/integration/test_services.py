@@ -80,9 +80,7 @@ def test_async_and_general_methods_are_called(client: Client) -> None:
         ("any", "escape", {}, "does not lie in the folder"),
         ("any", "large", {"bytes": 5 * MIB}, "QUAYLINE_SERVICE_OUTPUT_BYTES"),
         ("text", "misfit", {"text": ""}, "The result does not fit: result.words"),
-        ("text", "count", {}, "The input does not fit: input.text"),
-        ("text", "_hidden", {"text": ""}, "has no task '_hidden'; it has count"),
-        ("text", "__init__", {"text": ""}, "has no task"),
+        ("text", "count", {"text": 1}, "The input does not fit: input.text"),
         ("txt", "count", {}, "There is no service test/txt on this worker; known are test/text"),
     ],
 )
@@ -247,6 +245,21 @@ def test_input_that_is_too_large_or_no_json_is_refused(client: Client) -> None:
     step = {"name": "a", "mode": "test", "service": "any", "task": "echo"}
     with pytest.raises(Refused, match="two steps are named 'a'"):
         client.workflow([step, step])
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "error"),
+    [
+        ("count", {}, "The input of 'count' lacks text"),
+        ("_hidden", {"text": ""}, "has no task '_hidden'; it has count"),
+        ("__init__", {"text": ""}, "has no task"),
+    ],
+)
+def test_call_that_the_service_is_known_not_to_take_is_refused(
+    client: Client, task: str, given: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(Refused, match=error):
+        client.service("test", "text", task=task, input=given)
 
 
 def test_what_is_offered_is_listed(client: Client) -> None:

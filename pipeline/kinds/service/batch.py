@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 #: A batch that took so long gives back what it has not begun.
 BATCH_BUDGET_S = 300.0
 #: The longest that one call may take, whatever its service says: a message that is open for longer
-#: than RabbitMQ's 30 minutes is run again beside itself.
-MOST_CALL_S = 1200.0
+#: than RabbitMQ's 30 minutes is run again beside itself. A light one may have waited for others.
+MOST_LIGHT_S, MOST_HEAVY_S = 600.0, 1200.0
 #: How often calls are looked at, and what they tell is written, in seconds.
 LOOK_EVERY_S, WRITE_EVERY_S = 0.1, 0.3
 
@@ -65,11 +65,12 @@ class Ready:
 class Flight:
     """A call that has begun, and what was done about it."""
 
-    def __init__(self, ready: Ready, flying: Flying) -> None:
+    def __init__(self, ready: Ready, flying: Flying, most_s: float) -> None:
         self.ready = ready
         self.flying = flying
-        self.ends_at = time.monotonic() + min(ready.offer.limits.time_limit_s, MOST_CALL_S)
-        self.soft_at = time.monotonic() + min(ready.offer.limits.soft_time_limit_s, MOST_CALL_S)
+        self.limit_s = min(ready.offer.limits.time_limit_s, most_s)
+        self.ends_at = time.monotonic() + self.limit_s
+        self.soft_at = time.monotonic() + ready.offer.limits.soft_time_limit_s
         self.asked_at: float | None = None
         self.is_late = False
         self.is_handed_back = False
@@ -90,12 +91,15 @@ class Batch:
         beat: Heartbeat,
         context: Context,
         begin: Callable[[Ready], Flying],
+        *,
+        most_call_s: float = MOST_LIGHT_S,
     ) -> None:
         self._ledger = ledger
         self._beat = beat
         self._context = context
         self._settings = context.settings
         self._begin_call = begin
+        self._most_call_s = most_call_s
         self._waiting: deque[Ready] = deque()
         self._flights: dict[object, Flight] = {}
         self._ended: queue.SimpleQueue[tuple[Flight, Answer]] = queue.SimpleQueue()
@@ -169,7 +173,7 @@ class Batch:
         self._wake(offer)
 
     def _fly(self, ready: Ready, after_s: float) -> None:
-        flight = Flight(ready, self._begin_call(ready))
+        flight = Flight(ready, self._begin_call(ready), self._most_call_s)
         self._flights[ready.claim.id] = flight
         flight.flying.start(lambda told: self._ended.put((flight, told)), after_s=after_s)
 
@@ -237,7 +241,7 @@ class Batch:
                 flight.is_late = True
                 flight.ask_to_stop()
             if now >= flight.ends_at:
-                late.append((flight, verdicts.too_long(flight.ready.offer.limits, MOST_CALL_S)))
+                late.append((flight, verdicts.too_long(flight.limit_s)))
             elif flight.asked_at is not None and not flight.is_late:
                 if now >= flight.asked_at + self._settings.service_grace_s:
                     late.append((flight, Answer(None, Reason.CANCELLED, "It was stopped.")))

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,14 +12,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline.core import documents
-from pipeline.errors import DatabaseUnavailable
+from pipeline.errors import DatabaseUnavailable, Refused
 from pipeline.kinds.service import registry
 from pipeline.kinds.service.registry import Limits, Offer
-from pipeline.kinds.service.spec import MOST_STEPS, ServiceParameters, calls
+from pipeline.kinds.service.spec import MOST_STEPS, Call, ServiceParameters, calls
 from pipeline.store.database import as_json, dialect, execute, proxy, session, transaction
 from pipeline.store.models import as_utc
 
 log = logging.getLogger(__name__)
+
+#: How often a process that works says what it offers, in seconds.
+AGAIN_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,33 @@ def get(mode: str, name: str) -> Offered | None:
     with session():
         rows = execute(f"SELECT {_COLUMNS} FROM services WHERE mode = %s AND name = %s", mode, name)
     return _offered(*rows[0]) if rows else None
+
+
+def check(parameters: ServiceParameters) -> None:
+    """Raise ``Refused`` for a call that the service, as workers have offered it, will not take: a
+    task that it does not have, an input that lacks what must be there.
+
+    What only the service itself can judge is left to it, and so is one that nobody has offered yet.
+    """
+    known: dict[tuple[str, str], Offered | None] = {}
+    for call in calls(parameters):
+        place = (call.mode, call.service)
+        if place not in known:
+            known[place] = get(*place)
+        offered = known[place]
+        if offered is not None:
+            _check(call, offered)
+
+
+def _check(call: Call, offered: Offered) -> None:
+    label = f"{offered.mode}/{offered.name}"
+    if call.task not in offered.tasks and not offered.takes_any:
+        told = ", ".join(offered.tasks)
+        raise Refused(f"The service {label} has no task {call.task!r}; it has {told}.")
+    required = (offered.input_schema or {}).get("required", [])
+    missing = [name for name in required if name not in call.input]
+    if missing:
+        raise Refused(f"The input of {call.name!r} lacks {', '.join(missing)}.")
 
 
 def are_heavy(parameters: ServiceParameters) -> bool:
@@ -97,21 +128,25 @@ def announce() -> None:
         )
 
 
-def announce_once() -> None:
-    """Write it once in this process, for each database; another time will do if that is away."""
-    global _announced
+def announce_now_and_then() -> None:
+    """Write it if this process has not done so for a while; should the database be away, another
+    time will do."""
+    global _announced, _announced_at
     with _lock:
-        if _announced is proxy.obj:
+        is_fresh = time.monotonic() - _announced_at < AGAIN_S
+        if _announced is proxy.obj and is_fresh:
             return
         try:
             announce()
         except DatabaseUnavailable as error:
             log.warning("What is offered is not written", extra={"error": error.message})
         else:
-            _announced = proxy.obj
+            _announced, _announced_at = proxy.obj, time.monotonic()
 
 
+#: The database in which it was written, and when.
 _announced: Any = None
+_announced_at = 0.0
 _lock = threading.Lock()
 
 

@@ -45,9 +45,8 @@ def of_late(answer: Answer, limits: Limits) -> Answer:
     return Answer(None, Reason.TIME_LIMIT, told)
 
 
-def too_long(limits: Limits, most_s: float) -> Answer:
+def too_long(limit_s: float) -> Answer:
     """Return how a call ended that was over its hard limit."""
-    limit_s = min(limits.time_limit_s, most_s)
     return Answer(None, Reason.TIME_LIMIT, f"It ran longer than its limit ({limit_s:g} s).")
 
 

@@ -12,7 +12,7 @@ from pipeline.core.tasks import Claim
 from pipeline.errors import Permanent
 from pipeline.kinds.service import accounts, offers, passing, registry
 from pipeline.kinds.service.accounts import Account, Before
-from pipeline.kinds.service.batch import Batch, Flying, Ready
+from pipeline.kinds.service.batch import MOST_HEAVY_S, MOST_LIGHT_S, Batch, Flying, Ready
 from pipeline.kinds.service.children import ChildCall
 from pipeline.kinds.service.runs import call_of, run_of
 from pipeline.kinds.service.spec import Call, parameters_of
@@ -31,19 +31,22 @@ def work(
     """Make the claimed calls; each ends in the ledger as it comes."""
     settings = context.settings
     registry.load(settings.service_module_list)
-    offers.announce_once()
+    offers.announce_now_and_then()
     stops = parameters_of(job).on_failure == "stop"
     if stops and job.failed + job.timed_out:
         ledger.stop(TaskState.CANCELLED, Reason.CANCELLED, STOPPED)
         return
 
+    is_heavy = job.kind == "heavy_service"
+
     def begin(ready: Ready) -> Flying:
         told = (ready.offer, ready.run, ready.account.note)
-        if job.kind == "heavy_service":
+        if is_heavy:
             return ChildCall(*told, settings)
         return ThreadCall(*told, most_bytes=settings.service_output_bytes)
 
-    batch = Batch(ledger, beat, context, begin)
+    most_call_s = MOST_HEAVY_S if is_heavy else MOST_LIGHT_S
+    batch = Batch(ledger, beat, context, begin, most_call_s=most_call_s)
     for ready in _ready(job.id, claims, ledger):
         batch.add(ready)
     batch.run(stop_at_failure=stops)
