@@ -247,6 +247,35 @@ def test_input_that_is_too_large_or_no_json_is_refused(client: Client) -> None:
         client.workflow([step, step])
 
 
+@pytest.mark.parametrize("heavy", [False, True])
+@pytest.mark.parametrize(
+    ("service", "task", "status", "told"),
+    [
+        ("hostile", "flood", "completed", "done"),
+        ("hostile", "surrogate", "completed", "half ? and "),
+        ("hostile", "deep", "failed", "The result is no JSON"),
+        ("hostile", "interrupt", "failed", "KeyboardInterrupt"),
+        ("hostile", "exit", "failed", "SystemExit: bye"),
+        ("hostile", "unspeakable", "failed", "Unspeakable"),
+        ("hostile", "long_error", "failed", "ValueError: "),
+        ("hostile", "large_checkpoint", "failed", "The checkpoint takes more than"),
+        ("hostile", "threads", "completed", "done"),
+        ("hostile", "after_the_end", "completed", "done"),
+        ("unborn", "call", "failed", "OSError: no licence"),
+    ],
+)
+def test_whatever_a_service_does_is_an_answer(
+    client: Client, service: str, task: str, status: str, told: str, heavy: bool
+) -> None:
+    found = ended(client.service("test", service, task=task, heavy=heavy))
+    assert found["status"] == status
+    assert told in str(found.get("result", found.get("error")))
+    if task == "threads":
+        assert found["context"]["models"]["m"]["calls"] == 1000
+    beside = client.service("test", "text", task="count", input={"text": "a"})
+    assert ended(beside)["status"] == "completed"
+
+
 @pytest.mark.parametrize(
     ("task", "given", "error"),
     [

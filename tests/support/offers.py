@@ -220,3 +220,79 @@ class HeavyService:
 @service("test", "brief", heavy=True, limits=Limits(time_limit_s=1.0, max_attempts=1))
 class BriefService(HeavyService):
     """The same, with little time."""
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@service("test", "hostile", limits=Limits(time_limit_s=30.0, max_attempts=1))
+class HostileService:
+    """What a service may do wrong."""
+
+    def flood(self, input_data, context):
+        for number in range(100_000):
+            context.progress(number / 100_000, "on the way")
+        for _ in range(2000):
+            context.partial("x" * 500)
+        return "done"
+
+    def surrogate(self, input_data, context):
+        context.partial("half \ud800 and \0")
+        context.progress(float("nan"), "\0\ud800")
+        return {"text": "half \ud800 and \0", "number": 2**70}
+
+    def deep(self, input_data, context):
+        value: list = []
+        for _ in range(100_000):
+            value = [value]
+        return value
+
+    def interrupt(self, input_data, context):
+        raise KeyboardInterrupt
+
+    def exit(self, input_data, context):
+        sys.exit("bye")
+
+    def unspeakable(self, input_data, context):
+        raise Unspeakable
+
+    def long_error(self, input_data, context):
+        raise ValueError("\0" + "x" * 100_000)
+
+    def large_checkpoint(self, input_data, context):
+        context.save_checkpoint("x" * 2_000_000)
+
+    def threads(self, input_data, context):
+        def tell():
+            for number in range(200):
+                context.progress(number / 200)
+                context.note_model("m", input_tokens=1, output_tokens=1)
+
+        several = [threading.Thread(target=tell) for _ in range(5)]
+        for each in several:
+            each.start()
+        for each in several:
+            each.join()
+        return "done"
+
+    def after_the_end(self, input_data, context):
+        def late():
+            _pause(0.3)
+            context.partial("late")
+            context.progress(1.0)
+
+        threading.Thread(target=late, daemon=True).start()
+        return "done"
+
+
+@service("test", "unborn")
+class UnbornService:
+    """Cannot be made."""
+
+    def __init__(self):
+        raise OSError("no licence")
+
+    def call(self, input_data, context):
+        return None

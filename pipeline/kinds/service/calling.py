@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import orjson
 from pydantic import BaseModel, ValidationError
 
 from pipeline import jsontext
@@ -126,14 +127,16 @@ def _output(offer: Offer, result: Any, most_bytes: int) -> Any:
             result = offer.output.model_validate(result)
         if isinstance(result, BaseModel):
             result = result.model_dump(mode="json")
-        size_bytes = len(jsontext.encoded(result))
+        encoded = jsontext.encoded(result)
+        # As everybody will read it.
+        result = orjson.loads(encoded)
     except ValidationError as error:
         raise Permanent(f"The result does not fit: {_first(error, 'result')}.") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise Permanent(f"The result is no JSON: {error}.") from None
-    if size_bytes > most_bytes:
+    if len(encoded) > most_bytes:
         raise Permanent(
-            f"The result takes {size_bytes} bytes; the most is {most_bytes}"
+            f"The result takes {len(encoded)} bytes; the most is {most_bytes}"
             " (QUAYLINE_SERVICE_OUTPUT_BYTES).",
             reason=Reason.TOO_LARGE,
         )
@@ -149,5 +152,9 @@ def _first(error: ValidationError, name: str) -> str:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, QuaylineError):
         return error.message[:MOST_TOLD]
-    told = str(error).strip()
+    try:
+        told = str(error).strip()
+    except Exception:
+        log.exception("An error of a service has no text")
+        told = ""
     return f"{type(error).__name__}: {told}"[:MOST_TOLD] if told else type(error).__name__

@@ -186,6 +186,8 @@ def _start(theirs: socket.socket) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", MODULE, str(theirs.fileno()), str(os.getpid())],
         stdin=subprocess.DEVNULL,
+        # What is printed by the program that this worker is a part of is that program's.
+        stdout=2,
         env={**os.environ, "PYTHONPATH": path},
         pass_fds=(theirs.fileno(),),
         start_new_session=True,

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline import jsontext
-from pipeline.core import documents, jobs
+from pipeline.core import documents
 from pipeline.core.context import Context
 from pipeline.states import TaskState
-from pipeline.store.database import execute, session
+from pipeline.store.database import stream
 from pipeline.store.models import JobRow
+from pipeline.store.results import unpacked
 
 #: A job's result document holds results up to so many bytes; its tasks hold all of them.
 MOST_BYTES = 1024 * 1024
@@ -40,37 +41,38 @@ def status(job: JobRow) -> str:
 
 
 def outcomes(job: JobRow) -> Iterator[dict[str, Any]]:
-    """Yield how each call ended: ``status`` (completed, failed), its ``result`` or ``error``."""
-    records = _records(job)
-    for row in jobs.tasks(job.id):
-        document = row["result"] or {}
-        kept = records.get(row["seq"], {})
-        told = {
-            "name": row["name"],
-            "status": "completed" if row["state"] == TaskState.SUCCEEDED else "failed",
-            "task": kept.get("task") or document.get("task"),
-            "step": kept.get("step") or document.get("step"),
-            "user_id": kept.get("user_id", ""),
-            "state": row["state"],
-            "context": document.get("context") or kept.get("record") or {},
-        }
-        if row["state"] == TaskState.SUCCEEDED:
-            yield {**told, "result": document.get("result")}
-        else:
-            yield {**told, "error": row["message"], "reason": row["reason"]}
+    """Yield how each call ended: ``status`` (completed, failed), its ``result`` or ``error``.
+
+    Memory holds a few hundred.
+    """
+    rows = stream(
+        "SELECT t.seq, t.name, t.state, t.reason, t.message, t.payload, r.body, s.record"
+        " FROM tasks t LEFT JOIN results r ON r.key = t.result_key"
+        " LEFT JOIN service_runs s ON s.task_id = t.id"
+        " WHERE t.job_id = %s AND t.seq > %s ORDER BY t.seq LIMIT %s",
+        (job.id.hex, -1),
+        chunk=200,
+    )
+    for _, *row in rows:
+        yield _outcome(*row)
 
 
-def _records(job: JobRow) -> dict[int, dict[str, Any]]:
-    """Return what the rows of the calls and of their runs say, by place."""
-    with session():
-        rows = execute(
-            "SELECT t.seq, t.payload, s.record FROM tasks t LEFT JOIN service_runs s"
-            " ON s.task_id = t.id WHERE t.job_id = %s",
-            job.id.hex,
-        )
-    found = {}
-    for place, payload, record in rows:
-        call = documents.loaded(payload)
-        found[place] = {name: call.get(name) for name in ("task", "step", "user_id")}
-        found[place]["record"] = documents.loaded(record) if record else {}
-    return found
+def _outcome(
+    name: str, state: str, reason: str | None, message: str, payload: str, *more: Any
+) -> dict[str, Any]:
+    body, record = more
+    call, document = documents.loaded(payload), unpacked(body) or {}
+    is_good = state == TaskState.SUCCEEDED
+    told = {
+        "name": name,
+        "status": "completed" if is_good else "failed",
+        "task": call.get("task"),
+        "step": call.get("step"),
+        "user_id": call.get("user_id"),
+        "state": state,
+        # That of a result which was taken over is told with it.
+        "context": documents.loaded(record) if record else document.get("context", {}),
+    }
+    if is_good:
+        return {**told, "result": document.get("result")}
+    return {**told, "error": message, "reason": reason}
