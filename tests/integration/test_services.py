@@ -248,6 +248,14 @@ def test_input_that_is_too_large_or_no_json_is_refused(client: Client) -> None:
 
 
 @pytest.mark.parametrize("heavy", [False, True])
+def test_long_work_goes_on_in_pieces(client: Client, heavy: bool) -> None:
+    job = client.service("test", "brief", task="pieces", input={"pieces": 5}, heavy=heavy)
+    told = ended(job)
+    assert told["result"] == {"pieces": 5}
+    assert told["context"]["runs"] == 6
+
+
+@pytest.mark.parametrize("heavy", [False, True])
 @pytest.mark.parametrize(
     ("service", "task", "status", "told"),
     [

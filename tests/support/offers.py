@@ -190,6 +190,14 @@ class HeavyService:
             _pause(input_data.get("pause_s", 0.05))
         return {"attempt": context.attempt}
 
+    def pieces(self, input_data, context):
+        """Goes on in another run after each piece, as long work does."""
+        done = context.checkpoint or 0
+        if done < input_data["pieces"]:
+            context.save_checkpoint(done + 1)
+            raise RetryLater("The next piece", after_s=0.0)
+        return {"pieces": done}
+
     def hang(self, input_data, context):
         """Never ends, nor does what it has started."""
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

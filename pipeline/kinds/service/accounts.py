@@ -124,6 +124,11 @@ class Account:
             self.is_dirty = True
 
     @property
+    def has_checkpoint(self) -> bool:
+        """True when this run has left one."""
+        return self._checkpoint is not None
+
+    @property
     def seconds(self) -> float:
         """How long the run has taken."""
         return (self._ended or time.monotonic()) - self._began

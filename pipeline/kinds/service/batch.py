@@ -222,7 +222,11 @@ class Batch:
             self._ledger.postpone(claim, "The worker was asked to stop.", delay_s=0.0)
             return
         answer = verdicts.of_late(answer, offer.limits) if flight.is_late else answer
-        decision = verdicts.decide(answer, claim, offer.limits, ready.since_s, self._settings)
+        decision = verdicts.decide(
+            *(answer, claim, offer.limits, self._settings),
+            since_s=ready.since_s,
+            has_moved=ready.account.has_checkpoint,
+        )
         if answer.reason is None:
             self._ledger.add(Ending(claim, result=_result(ready, answer)))
             return

@@ -30,7 +30,8 @@ class Answer:
     """How a call ended; no reason: well, with ``result``.
 
     ``again``: another run may end better, no sooner than after ``after_s``; ``shared``: nor may any
-    other call of the service begin before. ``saw_stop``: the service was told that it should stop.
+    other call of the service begin before. ``is_asked``: the service itself asks for that run.
+    ``saw_stop``: it was told that it should stop.
     """
 
     result: Any = None
@@ -39,6 +40,7 @@ class Answer:
     again: bool = False
     after_s: float | None = None
     shared: bool = False
+    is_asked: bool = False
     saw_stop: bool = False
 
     def document(self) -> dict[str, Any]:
@@ -80,6 +82,7 @@ def _answer(
             *(None, error.reason, error.message[:MOST_TOLD], True),
             after_s=error.after_s,
             shared=error.shared,
+            is_asked=True,
         )
     except Permanent as error:
         return Answer(None, error.reason, error.message[:MOST_TOLD])

@@ -17,12 +17,19 @@ WAIT_FIRST_S, WAIT_EACH_S = 5.0, 0.25
 
 
 def decide(
-    answer: Answer, claim: Claim, limits: Limits, since_s: float, settings: Settings
+    answer: Answer,
+    claim: Claim,
+    limits: Limits,
+    settings: Settings,
+    *,
+    since_s: float = 0.0,
+    has_moved: bool = False,
 ) -> Decision | None:
     """Return what follows a bad end; None where the machine's own rules do (a time limit).
 
     A service that the other side has put off (``shared``) is forgiven for an hour: that is nobody's
-    fault. ``since_s``: so long ago the task's first run began.
+    fault. ``since_s``: so long ago the task's first run began. So is one that asks to go on later
+    and has left a checkpoint (``has_moved``): it does long work in pieces.
     """
     if answer.reason is None or answer.reason is Reason.TIME_LIMIT:
         return None
@@ -30,7 +37,7 @@ def decide(
         return Decision(TaskState.FAILED)
     strikes, after_s = claim.strikes + 1, min(answer.after_s or 0.0, MOST_PAUSE_S)
     outage_s = retries.OUTAGE_PAUSES * settings.backoff_max_s
-    is_forgiven = answer.shared and since_s < outage_s
+    is_forgiven = (answer.shared and since_s < outage_s) or (answer.is_asked and has_moved)
     if strikes >= limits.max_attempts and not is_forgiven:
         return Decision(TaskState.FAILED)
     delay_s = max(after_s, retries.pause_s(strikes, settings))

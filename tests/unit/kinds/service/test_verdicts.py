@@ -1,6 +1,7 @@
 """What follows the end of a call's run."""
 
 import uuid
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ def claim(strikes: int = 0) -> Claim:
     return Claim(uuid.UUID(int=1), 0, "", strikes + 1, strikes, 0, {})
 
 
-def decide(answer: Answer, *, strikes: int = 0, since_s: float = 0.0):
-    return verdicts.decide(answer, claim(strikes), LIMITS, since_s, SETTINGS)
+def decide(answer: Answer, *, strikes: int = 0, **told: Any):
+    return verdicts.decide(answer, claim(strikes), LIMITS, SETTINGS, **told)
 
 
 def test_good_end_and_a_time_limit_need_no_decision() -> None:
@@ -49,6 +50,14 @@ def test_shared_pause_is_forgiven_for_a_while() -> None:
     assert (told.state, told.forgiven) == ("pending", True)
     assert decide(answer, strikes=7, since_s=600).state == "failed"
     assert not decide(answer, strikes=0, since_s=600).forgiven
+
+
+def test_long_work_in_pieces_is_no_bad_end() -> None:
+    asked = Answer(None, Reason.ERROR, again=True, is_asked=True)
+    assert decide(asked, strikes=2, has_moved=True).forgiven
+    assert decide(asked, strikes=2).state == "failed"
+    crashed = Answer(None, Reason.CRASHED, again=True)
+    assert decide(crashed, strikes=2, has_moved=True).state == "failed"
 
 
 def test_late_call_ended_well_or_for_that_reason() -> None:
