@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 #: So many characters of the partial output are kept, the last ones.
 MOST_PARTIAL = 256 * 1024
+#: So many models are counted one by one.
+MOST_MODELS = 50
 #: So many of the files that a task has opened are told.
 MOST_FILES = 100
 
@@ -114,8 +116,9 @@ class Account:
             "input_tokens": known.get("input_tokens", 0) + told["input"],
             "output_tokens": known.get("output_tokens", 0) + told["output"],
         }
-        metrics.SERVICE_TOKENS.add(told["model"], "input", by=told["input"])
-        metrics.SERVICE_TOKENS.add(told["model"], "output", by=told["output"])
+        label = _label(told["model"])
+        metrics.SERVICE_TOKENS.add(label, "input", by=max(0, told["input"]))
+        metrics.SERVICE_TOKENS.add(label, "output", by=max(0, told["output"]))
 
     def end(self) -> None:
         """The run is over: its time stands."""
@@ -157,6 +160,16 @@ class Account:
                 "checkpoint": self._checkpoint,
                 "record": as_json(self.record()),
             }
+
+
+def _label(model: str) -> str:
+    """Return the name under which a model is counted: a submitter may think up any."""
+    if len(_models) < MOST_MODELS:
+        _models.add(model)
+    return model if model in _models else "other"
+
+
+_models: set[str] = set()
 
 
 def _storable(text: str) -> str:

@@ -145,9 +145,10 @@ def load(modules: Iterable[str]) -> None:
             if name not in _loaded:
                 _loaded.add(name)
                 _imported(name, lambda name=name: importlib.import_module(name))  # type: ignore[misc]
-        for point in entry_points(group=GROUP):
-            if point.value not in _loaded:
-                _loaded.add(point.value)
+        # To look through what is installed takes a while.
+        if GROUP not in _loaded:
+            _loaded.add(GROUP)
+            for point in entry_points(group=GROUP):
                 _imported(point.value, point.load)
 
 

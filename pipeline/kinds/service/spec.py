@@ -4,6 +4,7 @@ A step's input may take from the result of a step that it needs: ``{"$from": "ou
 "sections.0"}`` stands for that part of it.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal, Self
@@ -21,9 +22,9 @@ Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00\n]+$
 UserId = Annotated[str, Field(max_length=200, pattern=r"^[^\x00\n]*$")]
 Document = dict[str, JsonValue]
 
-#: More steps than these are a batch of inputs, or several jobs.
+#: More than these are several jobs: each batch of a job reads its row, with all that was asked.
 MOST_STEPS = 1000
-MOST_INPUTS = 100_000
+MOST_INPUTS = 10_000
 
 
 class Step(BaseModel):
@@ -134,9 +135,9 @@ def admit(parameters: ServiceParameters, settings: Settings) -> None:
 
 
 def _check_steps(steps: list[Step]) -> None:
-    names = [step.name for step in steps]
-    for name in names:
-        if names.count(name) > 1:
+    names = Counter(step.name for step in steps)
+    for name, number in names.items():
+        if number > 1:
             raise ValueError(f"two steps are named {name!r}")
     for step in steps:
         for need in step.needs:
