@@ -1,5 +1,6 @@
 """What services keep in rows, on each database: runs, offers, and room for calls."""
 
+import time
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -184,6 +185,24 @@ def test_pause_holds_for_a_service_without_limits_and_is_never_shortened(
     room = slots.take(free, claims, lease_s=60)
     assert not room.granted
     assert 25 < room.wait_s <= 30
+
+
+def test_paused_call_waits_in_its_row_and_not_in_a_worker(context: Context) -> None:
+    registry.load(["tests.support.offers"])
+    slots.pause(registry.find("test", "shared"), 600)
+    call = {"mode": "test", "service": "any", "task": "echo", "context": {"seconds": 1}}
+    steps = [{**call, "name": "free"}, {**call, "name": "paused", "service": "shared"}]
+    wide = context.settings.model_copy(update={"window": 1, "batch_bytes": 100_000})
+    wide_context = replace(context, settings=wide)
+    job_id = jobs.submit(Submission(kind="service", parameters={"steps": steps}))
+    planning.run_plan(job_id, wide_context)
+    [batch] = make.batches(job_id)
+    began = time.monotonic()
+    runner.run_batch(job_id, batch, wide_context)
+    assert time.monotonic() - began < 5
+    free, paused = jobs.tasks(job_id)
+    assert (free["state"], paused["state"]) == ("succeeded", "pending")
+    assert "no room for it now" in paused["message"]
 
 
 def test_offers_are_written_and_read(context: Context) -> None:

@@ -138,7 +138,9 @@ class Batch:
         for ready in self._waiting:
             by_service[ready.offer.label].append(ready)
         for label, all_ready in by_service.items():
-            if room > 0 and time.monotonic() >= self._look_for_room_at.get(label, 0.0):
+            # Where nothing goes on there is nothing to wait for: who finds no room is put off.
+            is_time = time.monotonic() >= self._look_for_room_at.get(label, 0.0)
+            if room > 0 and (is_time or not self._flights):
                 room -= self._begin_some(label, all_ready[:room])
 
     def _begin_some(self, label: str, some: list[Ready]) -> int:
