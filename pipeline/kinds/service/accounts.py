@@ -15,6 +15,7 @@ from pipeline import metrics
 from pipeline.core import documents
 from pipeline.core.history import clean
 from pipeline.core.tasks import Claim
+from pipeline.errors import DatabaseUnavailable
 from pipeline.store.database import (
     as_json,
     as_uuid,
@@ -179,9 +180,18 @@ def _storable(text: str) -> str:
 
 def write(accounts: Iterable[Account]) -> None:
     """Write what is new in those whose run holds its task still, in one statement."""
-    rows = [account.row() for account in accounts if account.is_dirty]
-    if not rows:
+    told = [account for account in accounts if account.is_dirty]
+    if not told:
         return
+    try:
+        _write([account.row() for account in told])
+    except DatabaseUnavailable:
+        for account in told:
+            account.is_dirty = True
+        raise
+
+
+def _write(rows: list[dict[str, Any]]) -> None:
     sql = dialect()
     columns = {
         **{"id": "uuid", "attempt": "int", "progress": "text", "partial": "text"},

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+import tenacity
+
 from pipeline import broker, metrics
 from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
@@ -205,7 +207,7 @@ class Batch:
         for flight, _ in ended:
             flight.ready.account.end()
             del self._flights[flight.ready.claim.id]
-        self._write([flight.ready.account for flight, _ in ended])
+        self._write_last([flight.ready.account for flight, _ in ended])
         for flight, answer in ended:
             self._note(flight, answer)
         if not is_left:
@@ -270,6 +272,16 @@ class Batch:
 
     def _write(self, some: list[Account]) -> None:
         self._try(lambda: accounts.write(some))
+
+    def _write_last(self, some: list[Account]) -> None:
+        """Write what is said last, with some patience: a checkpoint may be among it."""
+        patience = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(DatabaseUnavailable),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
+            stop=tenacity.stop_after_delay(self._settings.lease_s / 4),
+            reraise=True,
+        )
+        self._try(lambda: patience(accounts.write, some))
 
     def _release(self, flights: list[Flight]) -> None:
         claims = [each.ready.claim for each in flights if _limited(each.ready.offer)]

@@ -48,7 +48,7 @@ TABLES = (
     # One row for each call that goes on of a service with a limit of them.
     """
     CREATE TABLE service_slots (
-        task_id {uuid} PRIMARY KEY,
+        task_id {uuid} PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
         mode TEXT NOT NULL,
         name TEXT NOT NULL,
         attempt SMALLINT NOT NULL,

@@ -57,6 +57,24 @@ def test_module_that_cannot_be_imported_costs_itself(
     assert told == ["services_of_nowhere", "services_of_fault"]
 
 
+def test_installed_package_brings_its_services(folder: Path) -> None:
+    (folder / "services_of_package.py").write_text(
+        "from pipeline.kinds.service import service\n"
+        "@service('mine', 'installed')\n"
+        "class Installed:\n"
+        "    def call(self, input_data, context): ...\n"
+    )
+    about = folder / "services_of_package-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: services-of-package\nVersion: 1\n"
+    )
+    (about / "entry_points.txt").write_text("[quayline.services]\nmine = services_of_package\n")
+    registry._loaded.discard(registry.GROUP)
+    registry.load([])
+    assert registry.find("mine", "installed").tasks == ["call"]
+
+
 def test_service_that_is_not_known_is_told_with_those_that_are(folder: Path) -> None:
     @service("mine", "analyzer")
     class Analyzer:
