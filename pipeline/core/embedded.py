@@ -31,8 +31,10 @@ class Embedded:
         self._context = context
         self._ended = threading.Event()
         doorbells.declared()
-        # A kind has at most ``batches_in_flight`` messages, so light ones always find a thread.
-        threads = (context.settings.batches_in_flight or 0) + LIGHT_THREADS
+        # A kind has at most ``batches_in_flight`` messages, so light ones always find a thread,
+        # though calls of services and files of a lint job keep all of theirs for long.
+        most = (context.settings.batches_in_flight or 0) * len(all_kinds())
+        threads = most + LIGHT_THREADS
         self._worker = dramatiq.Worker(
             broker.current_broker(), worker_threads=threads, worker_timeout=100
         )

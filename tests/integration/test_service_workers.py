@@ -4,6 +4,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 
 from pipeline.core import jobs
 from pipeline.core.jobs import Submission
+from pipeline.errors import DatabaseUnavailable
 from pipeline.kinds.service import finish
 from pipeline.store.database import execute, session
 from tests.support.faults import Fleet
+from tests.support.servers import Postgres, drop_broken_connections
 from tests.support.waiting import eventually
 from tests.support.workers import Process, running
 
@@ -187,3 +190,38 @@ def test_worker_says_at_its_start_what_it_offers(served: Fleet) -> None:
 
     with running(served.worker("first", queues=QUEUES)):
         eventually(said, within_s=20)
+
+
+def test_database_that_restarts_under_calls_costs_none_of_them(
+    mortal_fleet: Fleet, postgres_cluster: Postgres, tmp_path: Path
+) -> None:
+    mortal_fleet.more_env["QUAYLINE_SERVICE_MODULES"] = "tests.support.offers"
+    folder, path = tmp_path / "inside", tmp_path / "steps"
+    folder.mkdir()
+    told = {"steps": 12, "path": str(path), "pause_s": 0.3}
+    with running(*fleet_of_two(mortal_fleet)):
+        heavy = submit("heavy", "steps", kind="heavy_service", input=told)
+        light = submit("narrow", "enter", inputs=[{"folder": str(folder), "seconds": 0.3}] * 16)
+        eventually(lines(path, 3), within_s=40)
+        eventually(lines(folder / "seen", 2), within_s=40)
+        postgres_cluster.restart()
+        drop_broken_connections()
+        assert ended_at_last(heavy)["status"] == "completed"
+        assert ended_at_last(light)["status"] == "completed"
+    seen = [int(line.split()[1]) for line in (folder / "seen").read_text().splitlines()]
+    assert len(seen) >= 16
+    assert max(seen) <= 2
+
+
+def ended_at_last(job_id: uuid.UUID) -> dict[str, Any]:
+    """Return the job's result, though the database goes and comes."""
+
+    def result() -> dict[str, Any] | None:
+        with suppress(DatabaseUnavailable):
+            row = jobs.get(job_id)
+            return finish.result(row) if row.finalized_at is not None else None
+        return None
+
+    found = eventually(result, within_s=60, what="the job has ended", every_s=0.2)
+    assert found is not None
+    return found
