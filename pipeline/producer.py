@@ -55,6 +55,8 @@ __all__ = ["Client", "Fire", "Job", "Progress", "Schedule", "Schedules"]
 
 M = TypeVar("M", bound=BaseModel)
 
+SERVICE_KINDS = ("service", "heavy_service")
+
 
 class Client:
     """The way to one Quayline: its database, storage and broker, from the settings.
@@ -275,7 +277,7 @@ class Client:
             services.announce_now_and_then()
         if heavy is None:
             heavy = services.are_heavy(parameters)
-        kind = get_kind("heavy_service" if heavy else "service")
+        kind = get_kind(SERVICE_KINDS[heavy])
         kind.admit(parameters, self.settings)
         services.check(parameters)
         parameters_told = parameters.model_dump(mode="json", exclude_unset=True)
@@ -478,13 +480,16 @@ class Job:
 
     def result(self) -> dict[str, Any]:
         """Return how the calls of a service job ended: ``status`` (completed or failed), ``task``,
-        and ``result`` or ``error``; of several calls each under ``tasks``, in their order.
+        and ``result`` or ``error``; of several calls each under ``tasks``, in their order. Of a job
+        of another kind, the document that its end has left.
 
         Raises ``Refused`` while the job is open.
         """
         row = jobs.get(self._id)
         if row.state not in TERMINAL_JOB:
             raise Refused(f"The job is still {row.state}; its result comes at its end.")
+        if row.kind not in SERVICE_KINDS:
+            return dict(row.result or {})
         return service_finish.result(row)
 
     def write_report(self, name: str, out: BinaryIO) -> None:
