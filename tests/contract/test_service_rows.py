@@ -1,12 +1,15 @@
 """What services keep in rows, on each database: runs, offers, and room for calls."""
 
+import threading
 import time
 import uuid
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline import broker
 from pipeline.core import jobs, planning, runner, transitions
 from pipeline.core.context import Context
 from pipeline.core.jobs import Submission
@@ -18,6 +21,7 @@ from pipeline.states import Reason, TaskState
 from pipeline.store.database import dialect, execute, session
 from tests.support import factories as make
 from tests.support import offers as services
+from tests.support.waiting import eventually
 
 CALL = {"mode": "test", "service": "any", "task": "echo"}
 
@@ -203,6 +207,30 @@ def test_paused_call_waits_in_its_row_and_not_in_a_worker(context: Context) -> N
     free, paused = jobs.tasks(job_id)
     assert (free["state"], paused["state"]) == ("succeeded", "pending")
     assert "no room for it now" in paused["message"]
+
+
+def test_worker_that_stops_waits_no_longer_than_the_grace_for_a_late_call(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.load(["tests.support.offers"])
+    path = tmp_path / "begun"
+    job_id = planned(context, service="deaf", task="sleep", input={"path": str(path)})
+    [batch] = make.batches(job_id)
+    quick = context.settings.model_copy(update={"service_grace_s": 0.2, "lease_s": 2.0})
+    stopping = threading.Event()
+    monkeypatch.setattr(broker, "_stopping", stopping)
+    ran = threading.Thread(
+        target=runner.run_batch, args=(job_id, batch, replace(context, settings=quick))
+    )
+    ran.start()
+    eventually(path.exists, within_s=10)
+    # Over its soft limit; then the worker is asked to stop.
+    eventually(lambda: time.time() - path.stat().st_mtime > 0.3, within_s=10)
+    stopping.set()
+    ran.join(10)
+    assert not ran.is_alive()
+    [task] = jobs.tasks(job_id)
+    assert (task["state"], task["message"]) == ("pending", "The worker was asked to stop.")
 
 
 def test_offers_are_written_and_read(context: Context) -> None:

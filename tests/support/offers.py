@@ -132,6 +132,15 @@ class StubbornService:
         return "what there was"
 
 
+@service("test", "deaf", limits=Limits(soft_time_limit_s=0.1, time_limit_s=60.0))
+class DeafService:
+    """Hears nothing, and has much time."""
+
+    def sleep(self, input_data, context):
+        Path(input_data["path"]).touch()
+        _pause(60)
+
+
 @service("test", "narrow", limits=Limits(concurrency=2))
 class NarrowService:
     """Writes into a folder who is inside, and how many that are."""

@@ -9,8 +9,6 @@ import queue
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol
 
 import tenacity
 
@@ -19,69 +17,19 @@ from pipeline.core.context import Context
 from pipeline.core.dispatch import dispatch
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.runner import Ending, Ledger
-from pipeline.core.tasks import Claim
 from pipeline.errors import DatabaseUnavailable
 from pipeline.kinds.service import accounts, slots, verdicts
 from pipeline.kinds.service.accounts import Account
 from pipeline.kinds.service.calling import Answer
+from pipeline.kinds.service.flights import MOST_LIGHT_S, Flight, Flying, Ready
 from pipeline.kinds.service.registry import Offer
-from pipeline.kinds.service.runs import Run
-from pipeline.states import Reason
-from pipeline.store.results import Result
 
 log = logging.getLogger(__name__)
 
 #: A batch that took so long gives back what it has not begun.
 BATCH_BUDGET_S = 300.0
-#: The longest that one call may take, whatever its service says: a message that is open for longer
-#: than RabbitMQ's 30 minutes is run again beside itself. A light one may have waited for others.
-MOST_LIGHT_S, MOST_HEAVY_S = 600.0, 1200.0
 #: How often calls are looked at, and what they tell is written, in seconds.
 LOOK_EVERY_S, WRITE_EVERY_S = 0.1, 0.3
-
-
-class Flying(Protocol):
-    """A call that goes on, in a thread or a child process."""
-
-    def start(self, ended: Callable[[Answer], None], *, after_s: float = 0.0) -> None:
-        """Begin, after so many seconds; ``ended`` is told the answer, once."""
-
-    def ask_to_stop(self) -> None:
-        """Let the service see that it should end."""
-
-    def abandon(self) -> None:
-        """End it by force, as far as that goes; nobody waits for it any more."""
-
-
-@dataclass(slots=True)
-class Ready:
-    """A call with all that it needs to begin."""
-
-    claim: Claim
-    offer: Offer
-    run: Run
-    account: Account
-    since_s: float
-
-
-class Flight:
-    """A call that has begun, and what was done about it."""
-
-    def __init__(self, ready: Ready, flying: Flying, most_s: float) -> None:
-        self.ready = ready
-        self.flying = flying
-        self.limit_s = min(ready.offer.limits.time_limit_s, most_s)
-        self.ends_at = time.monotonic() + self.limit_s
-        self.soft_at = time.monotonic() + ready.offer.limits.soft_time_limit_s
-        self.asked_at: float | None = None
-        self.is_late = False
-        self.is_handed_back = False
-
-    def ask_to_stop(self) -> None:
-        """Ask it once."""
-        if self.asked_at is None:
-            self.asked_at = time.monotonic()
-            self.flying.ask_to_stop()
 
 
 class Batch:
@@ -222,7 +170,8 @@ class Batch:
         metrics.SERVICE_CALLS.add(offer.mode, offer.name, answer.reason or "completed")
         if self._beat.stopped():
             return
-        if flight.is_handed_back and (answer.saw_stop or answer.reason is not None):
+        has_seen = answer.saw_stop and not flight.is_late
+        if flight.is_handed_back and (has_seen or answer.reason is not None):
             self._ledger.postpone(claim, "The worker was asked to stop.", delay_s=0.0)
             return
         answer = verdicts.of_late(answer, offer.limits) if flight.is_late else answer
@@ -232,7 +181,7 @@ class Batch:
             has_moved=ready.account.has_checkpoint,
         )
         if answer.reason is None:
-            self._ledger.add(Ending(claim, result=_result(ready, answer)))
+            self._ledger.add(Ending(claim, result=ready.result(answer)))
             return
         self.has_failed |= decision is None or decision.state == "failed"
         self._ledger.add(Ending(claim, answer.reason, answer.message, decision=decision))
@@ -243,16 +192,10 @@ class Batch:
         late: list[tuple[Flight, Answer]] = []
         for flight in self._flights.values():
             if self._beat.stopped() or broker.stopping():
-                flight.is_handed_back = not self._beat.stopped()
-                flight.ask_to_stop()
-            elif now >= flight.soft_at:
-                flight.is_late = True
-                flight.ask_to_stop()
-            if now >= flight.ends_at:
-                late.append((flight, verdicts.too_long(flight.limit_s)))
-            elif flight.asked_at is not None and not flight.is_late:
-                if now >= flight.asked_at + self._settings.service_grace_s:
-                    late.append((flight, Answer(None, Reason.CANCELLED, "It was stopped.")))
+                flight.stop(now, is_handed_back=not self._beat.stopped())
+            answer = flight.look(now, self._settings.service_grace_s)
+            if answer is not None:
+                late.append((flight, answer))
         for flight, _ in late:
             flight.flying.abandon()
         self._close(late, is_left=True)
@@ -312,14 +255,3 @@ class Batch:
 
 def _limited(offer: Offer) -> bool:
     return offer.limits.concurrency is not None
-
-
-def _result(ready: Ready, answer: Answer) -> Result:
-    document = {
-        "status": "completed",
-        "task": ready.run.task,
-        "result": answer.result,
-        "step": ready.run.step,
-        "context": ready.account.record(),
-    }
-    return Result(f"{ready.claim.id.hex}.{ready.claim.attempt}", document, {})

@@ -12,8 +12,9 @@ from pipeline.core.tasks import Claim
 from pipeline.errors import Permanent
 from pipeline.kinds.service import accounts, offers, passing, registry
 from pipeline.kinds.service.accounts import Account, Before
-from pipeline.kinds.service.batch import MOST_HEAVY_S, MOST_LIGHT_S, Batch, Flying, Ready
+from pipeline.kinds.service.batch import Batch
 from pipeline.kinds.service.children import ChildCall
+from pipeline.kinds.service.flights import MOST_HEAVY_S, MOST_LIGHT_S, Flying, Ready
 from pipeline.kinds.service.runs import call_of, run_of
 from pipeline.kinds.service.spec import Call, parameters_of
 from pipeline.kinds.service.threads import ThreadCall
