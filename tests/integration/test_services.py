@@ -1,5 +1,6 @@
 """Services in one process: threads and child processes of an embedded client."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,18 @@ def test_heavy_call_over_its_hard_limit_is_killed_with_all_it_started(
     assert (job.status, told["reason"]) == ("timed_out", "time_limit")
     pids = [int(pid) for pid in path.read_text().split()]
     eventually(lambda: not any(alive(pid) for pid in pids), within_s=5)
+
+
+def test_killed_call_gives_its_slot_back_at_once(client: Client, tmp_path: Path) -> None:
+    inputs = [{"path": str(tmp_path / str(number))} for number in range(3)]
+    job = client.service("test", "single", task="hang", inputs=inputs)
+    began = time.monotonic()
+    told = ended(job)
+    # A lease lasts a minute here.
+    assert time.monotonic() - began < 20
+    assert [each["reason"] for each in told["tasks"]] == ["time_limit"] * 3
+    pids = [(tmp_path / str(number)).read_text().split() for number in range(3)]
+    assert not any(alive(int(pid)) for both in pids for pid in both)
 
 
 def test_cancelled_heavy_call_is_killed(client: Client, tmp_path: Path) -> None:

@@ -239,6 +239,11 @@ class BriefService(HeavyService):
     """The same, with little time."""
 
 
+@service("test", "single", heavy=True, limits=Limits(concurrency=1, time_limit_s=1.0))
+class SingleService(HeavyService):
+    """The same, one after the other."""
+
+
 class Unspeakable(Exception):
     def __str__(self):
         raise RuntimeError("no text")

@@ -148,7 +148,7 @@ class Batch:
             pass
         self._close([each for each in heard if each[0].ready.claim.id in self._flights])
 
-    def _close(self, ended: list[tuple[Flight, Answer]], *, is_left: bool = False) -> None:
+    def _close(self, ended: list[tuple[Flight, Answer]], *, by_force: bool = False) -> None:
         """These runs are over; one whose thread was left keeps its slot until that lapses."""
         if not ended:
             return
@@ -158,8 +158,8 @@ class Batch:
         self._write_last([flight.ready.account for flight, _ in ended])
         for flight, answer in ended:
             self._note(flight, answer)
-        if not is_left:
-            self._release([flight for flight, _ in ended])
+        flights = [flight for flight, _ in ended]
+        self._release([each for each in flights if each.flying.is_mortal or not by_force])
 
     def _note(self, flight: Flight, answer: Answer) -> None:
         ready = flight.ready
@@ -198,7 +198,7 @@ class Batch:
                 late.append((flight, answer))
         for flight, _ in late:
             flight.flying.abandon()
-        self._close(late, is_left=True)
+        self._close(late, by_force=True)
 
     # --- rows ---------------------------------------------------------------------------------
 

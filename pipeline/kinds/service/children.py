@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pipeline.kinds.service import frames
 from pipeline.kinds.service.calling import Answer
@@ -37,6 +37,8 @@ MODULE = "pipeline.kinds.service.child"
 
 class ChildCall:
     """One run in a child process; ``ended`` is told its answer, once, from a thread."""
+
+    is_mortal: ClassVar[bool] = True
 
     def __init__(self, offer: Offer, run: Run, note: Note, settings: Settings) -> None:
         self._offer = offer

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from pipeline.core.tasks import Claim
 from pipeline.kinds.service import verdicts
@@ -20,7 +20,12 @@ MOST_LIGHT_S, MOST_HEAVY_S = 600.0, 1200.0
 
 
 class Flying(Protocol):
-    """A call that goes on, in a thread or a child process."""
+    """A call that goes on, in a thread or a child process.
+
+    ``is_mortal``: nothing of it goes on once it was abandoned.
+    """
+
+    is_mortal: ClassVar[bool]
 
     def start(self, ended: Callable[[Answer], None], *, after_s: float = 0.0) -> None:
         """Begin, after so many seconds; ``ended`` is told the answer, once."""

@@ -6,7 +6,7 @@ import contextvars
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 from pipeline.kinds.service import calling
 from pipeline.kinds.service.calling import Answer
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 class ThreadCall:
     """One run in a thread; ``ended`` is told its answer, once, from there."""
+
+    is_mortal: ClassVar[bool] = False
 
     def __init__(self, offer: Offer, run: Run, note: Note, *, most_bytes: int) -> None:
         self._offer = offer
