@@ -17,9 +17,8 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
-    settings = Settings(
+def settings_in(tmp_path: Path) -> Settings:
+    return Settings(
         state_dir=tmp_path / "state",
         service_modules="tests.support.offers",
         backoff_s=0.05,
@@ -29,7 +28,11 @@ def client(tmp_path: Path) -> Iterator[Client]:
         service_grace_s=0.5,
         service_memory_bytes=256 * MIB,
     )
-    with Client(settings) as opened:
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[Client]:
+    with Client(settings_in(tmp_path)) as opened:
         yield opened
 
 
@@ -156,6 +159,97 @@ def test_result_of_another_owner_is_not_taken_over(client: Client, tmp_path: Pat
     assert path.read_text() == ".."
 
 
+def step(name: str, task: str = "echo", service: str = "any", **told: Any) -> dict[str, Any]:
+    return {"name": name, "mode": "test", "service": service, "task": task, **told}
+
+
+def test_steps_run_in_order_and_pass_their_results_on(client: Client) -> None:
+    job = client.workflow(
+        [
+            step("sum", "needs", needs=["left", "right"], input={"l": {"$from": "left"}}),
+            step("left", "count", "text", input={"text": "a b"}),
+            step(
+                *("right", "count", "text"),
+                needs=["first"],
+                input={"text": {"$from": "first", "path": "input.text"}},
+            ),
+            step("first", input={"text": "a b c"}),
+        ],
+        user_id="ann",
+    )
+    told = {each["name"]: each for each in ended(job)["tasks"]}
+    assert job.status == "succeeded"
+    assert told["sum"]["result"] == {
+        "given": {"l": {"words": 2}},
+        "needs": {"left": {"words": 2}, "right": {"words": 3}},
+    }
+    assert [each["step"] for each in told.values()] == [1, 2, 3, 4]
+
+
+def test_steps_that_need_a_failed_one_are_not_run_but_those_that_only_follow_it_are(
+    client: Client,
+) -> None:
+    job = client.workflow(
+        [
+            step("bad", "fail"),
+            step("strict", needs=["bad"]),
+            step("stricter", needs=["strict"]),
+            step("tolerant", "needs", needs=["bad"], trigger="all_done"),
+            step("other"),
+        ]
+    )
+    found = {each["name"]: each for each in ended(job)["tasks"]}
+    assert job.status == "partial"
+    assert [found[name]["reason"] for name in ("bad", "strict", "stricter")] == [
+        *("error", "need_failed", "need_failed")
+    ]
+    assert found["tolerant"]["result"] == {"given": {}, "needs": {}}
+    assert found["other"]["status"] == "completed"
+
+
+def test_step_that_takes_from_one_without_a_result_says_so(client: Client) -> None:
+    taken = {"a": {"$from": "bad"}}
+    steps = [step("bad", "fail"), step("x", needs=["bad"], trigger="all_done", input=taken)]
+    job = client.workflow(steps)
+    assert ended(job)["tasks"][1]["error"] == "The step 'bad' has no result to take from."
+
+
+def test_one_heavy_step_makes_a_heavy_job(client: Client) -> None:
+    client.service("test", "any", task="echo")
+    job = client.workflow([step("a"), step("b", "where", "heavy", needs=["a"])])
+    assert job.info()["kind"] == "heavy_service"
+    assert ended(job)["status"] == "completed"
+
+
+def test_workflow_that_is_run_again_goes_on_where_it_failed(client: Client, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    job = client.workflow(
+        [
+            step("good", "away", input={"path": str(good), "until": 1}),
+            step("bad", "away", needs=["good"], input={"path": str(bad), "until": 4}),
+            step("last", "needs", needs=["bad", "good"]),
+        ]
+    )
+    assert ended(job)["status"] == "failed"
+    again = ended(job.retry())
+    assert again["status"] == "completed"
+    assert good.read_text() == "."
+    assert again["tasks"][2]["result"]["needs"] == {"good": {"calls": 1}, "bad": {"calls": 4}}
+
+
+def test_failure_stops_the_steps_that_have_not_begun(client: Client) -> None:
+    steps = [
+        step("bad", "fail"),
+        *(step(f"s{n}", needs=["bad"] if n % 2 else []) for n in range(9)),
+    ]
+    steps.append(step("after", needs=["s0"], trigger="all_done"))
+    job = client.workflow(steps, on_failure="stop")
+    found = {each["name"]: each for each in ended(job)["tasks"]}
+    assert found["bad"]["state"] == "failed"
+    assert found["s1"]["state"] == "cancelled"
+    assert job.status in ("failed", "partial")
+
+
 def test_call_over_its_hard_limit_is_left_and_its_thread_costs_nobody(client: Client) -> None:
     for task in ("sleep", "sleep_async"):
         job = client.service("test", "stubborn", task=task)
@@ -258,6 +352,22 @@ def test_input_that_is_too_large_or_no_json_is_refused(client: Client) -> None:
     step = {"name": "a", "mode": "test", "service": "any", "task": "echo"}
     with pytest.raises(Refused, match="two steps are named 'a'"):
         client.workflow([step, step])
+
+
+def test_heavy_call_goes_on_in_the_next_process_when_this_one_closes(tmp_path: Path) -> None:
+    path = tmp_path / "steps"
+    given = {"steps": 30, "path": str(path), "pause_s": 0.1}
+    with Client(settings_in(tmp_path)) as first:
+        job = first.service("test", "heavy", task="steps", input=given)
+        eventually(lambda: path.exists() and path.read_text().count("\n") > 3, within_s=20)
+    begun = path.read_text().count("\n")
+    with Client(settings_in(tmp_path)) as second:
+        told = ended(second.job(job.id))
+    assert told["result"] == {"attempt": 2}
+    assert told["context"]["runs"] == 2
+    lines = path.read_text().splitlines()
+    assert begun <= int(lines[begun].partition(":")[2]) + 2
+    assert len(lines) <= 32
 
 
 @pytest.mark.parametrize("heavy", [False, True])

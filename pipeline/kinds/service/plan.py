@@ -12,25 +12,28 @@ from pipeline import jsontext
 from pipeline.core.context import Context
 from pipeline.core.planning import Planning
 from pipeline.core.tasks import NewTask
-from pipeline.kinds.service.spec import Call, calls, parameters_of
-from pipeline.states import Reason, TaskState
+from pipeline.kinds.service.spec import MOST_STEPS, Call, calls, parameters_of
+from pipeline.states import Reason, RunWhen, TaskState
 from pipeline.store import results
 from pipeline.store.database import execute, session
 from pipeline.store.models import JobRow
 
-#: Tasks of one insert.
-CHUNK = 1000
+#: Tasks of one insert. All steps of a job are in one: they are inserted with what they need.
+CHUNK = MOST_STEPS
+
+TRIGGERS = {"all_succeeded": RunWhen.ALL_SUCCEEDED, "all_done": RunWhen.ALL_ENDED}
 
 
 def plan(job: JobRow, planning: Planning, context: Context) -> None:
     """Insert the tasks."""
-    reached = _reached(job)
-    places = enumerate(calls(parameters_of(job)))
+    parameters, reached = parameters_of(job), _reached(job)
+    stops = parameters.on_failure == "stop"
+    places = enumerate(calls(parameters))
     while chunk := list(islice(places, CHUNK)):
-        planning.add([_task(place, call, reached.get(place)) for place, call in chunk])
+        planning.add([_task(place, call, reached.get(place), stops) for place, call in chunk])
 
 
-def _task(place: int, call: Call, result_key: str | None) -> NewTask:
+def _task(place: int, call: Call, result_key: str | None, stops: bool) -> NewTask:
     payload = call.model_dump()
     size_bytes = len(jsontext.encoded(payload))
     if result_key is not None:
@@ -38,7 +41,12 @@ def _task(place: int, call: Call, result_key: str | None) -> NewTask:
             *(place, call.name, size_bytes, payload, TaskState.SUCCEEDED, Reason.REUSED),
             result_key=result_key,
         )
-    return NewTask(place, call.name, size_bytes, payload)
+    return NewTask(
+        *(place, call.name, size_bytes, payload),
+        needs=tuple(call.needs.values()),
+        run_when=TRIGGERS[call.trigger],
+        stops=stops,
+    )
 
 
 def _reached(job: JobRow) -> dict[int, str]:

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.core import finishing, transitions
+from pipeline.core import documents
 from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.runner import Ending, Ledger
@@ -16,7 +16,7 @@ from pipeline.kinds.service.batch import Batch
 from pipeline.kinds.service.children import ChildCall
 from pipeline.kinds.service.flights import MOST_HEAVY_S, MOST_LIGHT_S, Flying, Ready
 from pipeline.kinds.service.runs import call_of, run_of
-from pipeline.kinds.service.spec import Call, parameters_of
+from pipeline.kinds.service.spec import Call
 from pipeline.kinds.service.threads import ThreadCall
 from pipeline.states import Reason, TaskState
 from pipeline.store.database import execute, session
@@ -33,8 +33,10 @@ def work(
     settings = context.settings
     registry.load(settings.service_module_list)
     offers.announce_now_and_then()
-    stops = parameters_of(job).on_failure == "stop"
+    # Not the whole of what was asked: a job may have thousands of inputs, and this is one batch.
+    stops = documents.mapping(job.parameters, "parameters").get("on_failure") == "stop"
     if stops and job.failed + job.timed_out:
+        # They were planned, or on their way, when another one failed.
         ledger.stop(TaskState.CANCELLED, Reason.CANCELLED, STOPPED)
         return
 
@@ -52,7 +54,8 @@ def work(
         batch.add(ready)
     batch.run(stop_at_failure=stops)
     if stops and batch.has_failed and not beat.stopped():
-        _stop(job.id, ledger, settings.worker_name)
+        # What is pending was cancelled with the end of the one that failed.
+        ledger.stop(TaskState.CANCELLED, Reason.CANCELLED, STOPPED)
 
 
 def _ready(job_id: uuid.UUID, claims: Sequence[Claim], ledger: Ledger) -> Iterator[Ready]:
@@ -86,12 +89,3 @@ def _results(job_id: uuid.UUID, call: Call) -> Mapping[str, Any]:
         )
     found = {place: (unpacked(body) or {}).get("result") for place, body in rows}
     return {name: found[place] for name, place in call.needs.items() if place in found}
-
-
-def _stop(job_id: uuid.UUID, ledger: Ledger, actor: str) -> None:
-    """Nothing of the job begins any more. Should this be lost, the next batch sees it."""
-    ledger.stop(TaskState.CANCELLED, Reason.CANCELLED, STOPPED)
-    ledger.flush()
-    told = (TaskState.CANCELLED, Reason.CANCELLED, STOPPED)
-    if transitions.close_pending(job_id, *told, actor=actor):
-        finishing.announce(job_id)
