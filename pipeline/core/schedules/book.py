@@ -1,22 +1,19 @@
 """Schedules are made, changed and taken away; what could not be submitted is not stored."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
 from pipeline import clock
-from pipeline.core import documents, jobs
+from pipeline.core import repeating
 from pipeline.core.context import Context
-from pipeline.core.kinds import Kind, get_kind
+from pipeline.core.kinds import get_kind
 from pipeline.core.schedules import rows
 from pipeline.core.schedules.rows import Schedule
 from pipeline.core.schedules.spec import ScheduleChange, ScheduleRequest, when
 from pipeline.core.triggers import Times
 from pipeline.errors import Conflict, NotFound, Refused
 from pipeline.store.database import as_json, as_uuid, execute, transaction
-from pipeline.store.models import JobRow, utc_value
+from pipeline.store.models import utc_value
 
 #: Fires that one statement takes away.
 STEP = 10_000
@@ -28,12 +25,11 @@ def create(asked: ScheduleRequest, context: Context, *, owner: str = "") -> Sche
     Raises ``Refused`` for what its kind, this deployment or the calendar does not allow, and
     ``Conflict`` when there is one of that name.
     """
-    job = None if asked.from_job is None else jobs.get(asked.from_job)
-    kind = get_kind(_kind_name(asked, job))
-    parameters = asked.parameters
-    if parameters is None:
-        parameters = {} if job is None else documents.mapping(job.parameters, "parameters")
-    check(kind, parameters, context)
+    job = repeating.job_of(asked.from_job)
+    kind = repeating.kind_of(asked.kind, job)
+    parameters = repeating.parameters_of(asked.parameters, job)
+    repeating.check(kind, parameters, context)
+    source = repeating.source_of(kind, parameters, job, context, name=asked.name, what="schedule")
     now = rows.database_now()
     # Whole seconds: what people read is what is counted.
     anchor = now.replace(microsecond=0)
@@ -42,7 +38,7 @@ def create(asked: ScheduleRequest, context: Context, *, owner: str = "") -> Sche
     row = {
         **{"id": clock.new_id().hex, "name": asked.name, "owner": owner, "kind": kind.name},
         "parameters": as_json(parameters),
-        "source": as_json(_source(asked, kind, parameters, job, context)),
+        "source": as_json(source),
         "priority": asked.priority,
         "labels": as_json(asked.labels),
         "deadline_s": asked.deadline_s,
@@ -67,61 +63,6 @@ def create(asked: ScheduleRequest, context: Context, *, owner: str = "") -> Sche
     if not made:
         raise Conflict(f"There is a schedule {asked.name!r} already.")
     return rows.get(asked.name)
-
-
-def _kind_name(asked: ScheduleRequest, job: JobRow | None) -> str:
-    if job is None:
-        if asked.kind is None:
-            raise Refused("Name the kind of its jobs, or a job to repeat.")
-        return asked.kind
-    if asked.kind not in (None, job.kind):
-        raise Refused(f"The job {job.id} is of the kind {job.kind}, not {asked.kind}.")
-    return str(job.kind)
-
-
-def check(kind: Kind, parameters: Mapping[str, Any], context: Context) -> BaseModel:
-    """Return the parameters as the kind's; ``Refused`` where a submission of them would be."""
-    try:
-        told = kind.parameters.model_validate(parameters)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in ("parameters", *first["loc"]))
-        raise Refused(f"{place[:200]}: {first['msg']}.") from error
-    kind.admit(told, context.settings)
-    return told
-
-
-def _source(
-    asked: ScheduleRequest,
-    kind: Kind,
-    parameters: Mapping[str, Any],
-    job: JobRow | None,
-    context: Context,
-) -> dict[str, Any]:
-    """Return the source that each of its jobs has; ``blobs`` in it are kept as the schedule is."""
-    if not kind.needs_source:
-        name = parameters.get("task_name")
-        return {"name": name if isinstance(name, str) else asked.name}
-    if job is None:
-        raise Refused(
-            f"A job of the kind {kind.name} needs a stored source, and a schedule takes none in:"
-            " submit it once, then repeat that job (from_job, --from-job JOB)."
-        )
-    return _kept(documents.mapping(job.source, "source"), parameters, context)
-
-
-def _kept(
-    source: Mapping[str, Any], parameters: Mapping[str, Any], context: Context
-) -> dict[str, Any]:
-    """Return the source with all of its ``blobs``, which have to be there."""
-    digests = [each for each in source.get("blobs", []) if isinstance(each, str)]
-    baseline = parameters.get("baseline")
-    if isinstance(baseline, str) and baseline not in digests:
-        digests.append(baseline)
-    for digest in digests:
-        if not context.blobs.exists(digest):
-            raise Refused(f"The blob {digest} is not stored any more; submit the job again.")
-    return {**source, "blobs": digests}
 
 
 def _first(times: Times, now: datetime) -> datetime:
@@ -152,10 +93,10 @@ def _changed(told: Schedule, asked: ScheduleChange, context: Context) -> dict[st
     row: dict[str, Any] = {}
     if asked.parameters is not None:
         kind = get_kind(told.kind)
-        check(kind, asked.parameters, context)
+        repeating.check(kind, asked.parameters, context)
         row["parameters"] = as_json(asked.parameters)
         if kind.needs_source:
-            row["source"] = as_json(_kept(told.source or {}, asked.parameters, context))
+            row["source"] = as_json(repeating.kept(told.source or {}, asked.parameters, context))
     if asked.labels is not None:
         row["labels"] = as_json(asked.labels)
     if asked.priority is not None:

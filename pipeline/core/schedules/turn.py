@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pipeline import clock
-from pipeline.core import jobs, transitions
+from pipeline.core import jobs, repeating, transitions
 from pipeline.core.context import Context
 from pipeline.core.jobs import Submission
 from pipeline.core.kinds import get_kind
-from pipeline.core.schedules import book, fires, lateness, rows
+from pipeline.core.schedules import fires, lateness, rows
 from pipeline.core.schedules.rows import Schedule
 from pipeline.core.schedules.spec import Outcome
 from pipeline.errors import Conflict, DatabaseUnavailable, Refused
@@ -153,7 +153,7 @@ class Turn:
 def refusal(schedule: Schedule, context: Context) -> str:
     """Return why its job would be refused now, ``""`` when it would not: settings change."""
     try:
-        book.check(get_kind(schedule.kind), schedule.parameters, context)
+        repeating.check(get_kind(schedule.kind), schedule.parameters, context)
     except Refused as error:
         return error.message
     return ""
