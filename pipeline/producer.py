@@ -33,6 +33,11 @@ from pipeline.core.schedules.fires import Fire
 from pipeline.core.schedules.rows import Schedule
 from pipeline.core.schedules.spec import ScheduleChange, ScheduleRequest
 from pipeline.core.sweep import sweep
+from pipeline.core.templates import book as template_book
+from pipeline.core.templates import rows as template_rows
+from pipeline.core.templates import submitting
+from pipeline.core.templates.rows import Template
+from pipeline.core.templates.spec import TemplateJob, TemplateRequest
 from pipeline.errors import Refused, WaitTimeout
 from pipeline.kinds.container import logs as container_logs
 from pipeline.kinds.container import output as container_output
@@ -51,7 +56,16 @@ from pipeline.settings import Settings, get_settings
 from pipeline.states import TERMINAL_JOB
 from pipeline.store.room import check_room
 
-__all__ = ["Client", "Fire", "Job", "Progress", "Schedule", "Schedules"]
+__all__ = [
+    "Client",
+    "Fire",
+    "Job",
+    "Progress",
+    "Schedule",
+    "Schedules",
+    "Template",
+    "Templates",
+]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -173,7 +187,7 @@ class Client:
         the path of a JSON file of it. Raises ``Refused`` for an unknown key, an image off the
         allow-list, or more memory than a container may have; nothing is stored then.
         """
-        told = _document(document) if isinstance(document, Path) else document
+        told = read_document(document) if isinstance(document, Path) else document
         kind = get_kind("container")
         parameters = _validated(kind.parameters, told)
         kind.admit(parameters, self.settings)
@@ -296,6 +310,11 @@ class Client:
         """What is submitted at certain times."""
         return Schedules(self._context)
 
+    @property
+    def templates(self) -> "Templates":
+        """Named job descriptions with variables, in versions."""
+        return Templates(self)
+
     def _baseline(self, baseline: Path | bytes | None) -> str | None:
         if baseline is None:
             return None
@@ -379,7 +398,7 @@ class Schedules:
         ``labels``, ``deadline_s``. Raises ``Refused`` for what could not be submitted, and
         ``Conflict`` when there is one of that name.
         """
-        parameters = _document(document) if isinstance(document, Path) else document
+        parameters = read_document(document) if isinstance(document, Path) else document
         if kind is None and from_job is None:
             kind = "container"
         source = from_job.id if isinstance(from_job, Job) else from_job
@@ -420,6 +439,91 @@ class Schedules:
     def delete(self, name: str) -> None:
         """Take it and its history away; its jobs stay."""
         book.delete(name)
+
+
+class Templates:
+    """Named job descriptions with variables; a version is never changed, a new one is added.
+
+    >>> client.templates.create("crawl", Path("crawl.json"))
+    >>> client.templates.submit("crawl", shop="north", pages=3).wait()
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def create(
+        self,
+        name: str,
+        document: Path | Mapping[str, Any] | None = None,
+        *,
+        from_job: "Job | str | None" = None,
+        owner: str = "",
+        **told: Any,
+    ) -> Template:
+        """Store a new version of the template; return it. The same again makes none.
+
+        ``document`` (or the path of a JSON file of it) and further arguments hold ``kind``,
+        ``parameters`` with placeholders, ``variables``, ``priority``, ``labels``, ``deadline_s``
+        and ``description``; ``from_job`` is a job whose kind, parameters and stored source are
+        used where none are given. Raises ``Refused`` for what no values could make a job of.
+        """
+        body = read_document(document) if isinstance(document, Path) else (document or {})
+        if from_job is not None:
+            told["from_job"] = from_job.id if isinstance(from_job, Job) else from_job
+        asked = _validated(TemplateRequest, {**body, **told, "name": name})
+        return template_book.create(asked, self._client.context, owner=owner)
+
+    def get(self, name: str) -> Template:
+        """Return the newest version that is not retired, or that of ``NAME@VERSION``."""
+        return template_rows.get(name)
+
+    def list(self) -> Sequence[Template]:
+        """Return the newest version of each that is not retired, by name."""
+        return template_rows.listed()
+
+    def versions(self, name: str) -> Sequence[Template]:
+        """Return all versions of one, the newest first, retired ones too."""
+        return template_rows.versions(name)
+
+    def retire(self, name: str) -> Sequence[str]:
+        """Let no more jobs be made of ``NAME@VERSION``, or of any; return which were used."""
+        return template_book.retire(name)
+
+    def submit(
+        self,
+        name: str,
+        values: Mapping[str, Any] | None = None,
+        /,
+        *,
+        priority: int | None = None,
+        owner: str = "",
+        labels: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        deadline_s: float | None = None,
+        **variables: Any,
+    ) -> "Job":
+        """Submit a job of the template and return at once; its label ``template`` is the version.
+
+        Variables are given by name, or in ``values`` where their names are those of arguments.
+        Raises ``Refused`` for a value that is none of the variable's, and for a job that its kind
+        would refuse; nothing is stored then.
+        """
+        asked = _validated(
+            TemplateJob,
+            {
+                **{"variables": {**(values or {}), **variables}, "labels": dict(labels or {})},
+                **{"priority": priority, "deadline_s": deadline_s},
+            },
+        )
+        client = self._client
+        job_id = submitting.submit(
+            *(name, asked, client.context),
+            owner=owner,
+            idempotency_key=idempotency_key,
+            heard=client.heard,
+        )
+        client.start()
+        return Job(client, job_id)
 
 
 class Job:
@@ -573,7 +677,8 @@ def _validated(model: type[M], told: Mapping[str, Any]) -> M:
         raise Refused(f"{where}: {why}." if where else f"{why}.") from error
 
 
-def _document(path: Path) -> Mapping[str, Any]:
+def read_document(path: Path) -> Mapping[str, Any]:
+    """Return the JSON object that the file holds; ``Refused`` when it holds none."""
     try:
         told = json.loads(_read(path))
     except (ValueError, RecursionError) as error:

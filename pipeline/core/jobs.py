@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,7 +54,11 @@ class Submission:
 
 
 def submit(
-    submission: Submission, *, heard: bool = True, again: uuid.UUID | None = None
+    submission: Submission,
+    *,
+    heard: bool = True,
+    again: uuid.UUID | None = None,
+    hold: Callable[[], None] | None = None,
 ) -> uuid.UUID:
     """Write the job's row, then ring; return the job's id.
 
@@ -65,7 +69,8 @@ def submit(
     key ``Conflict`` is raised. A broker that is away costs nothing: the sweep rings later. A
     connection that breaks in the commit is no answer: the row is looked for on another.
 
-    ``again``: the job whose blobs it takes over, which has to be there until it is.
+    ``again``: the job whose blobs it takes over, which has to be there until it is; ``hold`` is
+    called first in the row's transaction, to hold what else it takes blobs over from.
     """
     kind = get_kind(submission.kind)
     if not 0 <= submission.priority <= 9:
@@ -75,7 +80,7 @@ def submit(
     try:
         with session():
             is_sent = True
-            existing = insert(job_id, submission, heard=heard, again=again)
+            existing = insert(job_id, submission, heard=heard, again=again, hold=hold)
     except DatabaseUnavailable:
         if not is_sent or not _is_there(job_id):
             raise
@@ -99,6 +104,7 @@ def insert(
     *,
     heard: bool,
     again: uuid.UUID | None = None,
+    hold: Callable[[], None] | None = None,
 ) -> uuid.UUID | None:
     """Write the row; return the id of the job that was submitted under the same key before.
 
@@ -109,6 +115,8 @@ def insert(
     with transaction():
         if again is not None:
             _keep_there(again)
+        if hold is not None:
+            hold()
         rows = execute(
             "INSERT INTO jobs (id, kind, state, stage, priority, owner, labels, idempotency_key,"
             " request_digest, parameters, source, not_before, created_at, hinted_at, deadline_at)"

@@ -29,9 +29,12 @@ GRACE_S = 3600.0
 #: Reads a keyset statement from its parameters on, as ``stream`` does.
 Reader = Callable[[str, Sequence[Any]], Iterator[tuple[Any, ...]]]
 
-#: Documents whose ``blobs`` have to be there: of every schedule and job, and of tasks that are to
-#: be done. In this order: who takes over a blob from the one before is read after it.
+#: Documents whose ``blobs`` have to be there: of every template that is used, every schedule and
+#: job, and of tasks that are to be done. In this order: who takes over a blob from the one before
+#: is read after it.
 _DOCUMENTS = (
+    "SELECT id, id, source FROM templates WHERE retired_at IS NULL AND id > %s"
+    " ORDER BY id LIMIT %s",
     "SELECT id, id, source FROM schedules WHERE id > %s ORDER BY id LIMIT %s",
     "SELECT id, id, source FROM jobs WHERE id > %s ORDER BY id LIMIT %s",
     "SELECT id, job_id, payload FROM tasks WHERE state IN ('pending', 'running') AND id > %s"
@@ -105,7 +108,7 @@ def is_spooled(name: str) -> bool:
 
 
 def needs(read: Reader = stream) -> Iterator[tuple[str, list[str]]]:
-    """Yield a job, or a schedule, and the names of the files that it or one of its tasks needs.
+    """Yield a job, schedule or template, and the names of the files that it, or a task, needs.
 
     ``read``: from other rows than those of the open database.
     """

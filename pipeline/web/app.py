@@ -29,6 +29,7 @@ from pipeline.web import (
     results,
     schedules,
     submissions,
+    templates,
     tokens,
 )
 from pipeline.web.guard import REQUEST_ID, Bound, Guard
@@ -52,6 +53,7 @@ which the log tells more.
 """
 TAGS = [
     {"name": "jobs", "description": "Submit, follow, cancel, fetch."},
+    {"name": "templates", "description": "Jobs that are described once and submitted by name."},
     {
         "name": "callbacks",
         "description": "What containers send, with the token of their execution.",
@@ -62,7 +64,7 @@ TAGS = [
     {"name": "health", "description": "For load balancers and Prometheus; needs no token."},
 ]
 
-RESOURCES = (callbacks, executions, submissions, jobs, results, reports, logs, kinds)
+RESOURCES = (callbacks, executions, submissions, jobs, results, reports, logs, kinds, templates)
 FOR_OPERATORS = (dead_letters, hosts, schedules, tokens)
 #: What a container reaches under its own token, which rides in the base URL that it is given.
 IN_PATH = (callbacks, executions)

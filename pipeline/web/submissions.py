@@ -32,6 +32,13 @@ OWN_QUERY = frozenset({"kind", "parameters", "priority", "label", "deadline_s", 
 #: What a form may hold beside its file.
 FORM_ROOM_BYTES = 64 * 1024 * 1024
 
+IdempotencyKey = Annotated[
+    Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")] | None,
+    Header(description="The same key and request again is the same job, not another one."),
+]
+#: What OpenAPI says of an answer that a job is kept.
+LOCATION = {"Location": {"description": "The job's address.", "schema": {"type": "string"}}}
+
 _JSON = {"schema": {"$ref": "#/components/schemas/JobRequest"}}
 _FORM = {
     "schema": {
@@ -70,9 +77,7 @@ BODIES = {
         **responses(400, 401, 408, 409, 413, 415),
         201: {
             "description": "The job is kept; it will run.",
-            "headers": {
-                "Location": {"description": "The job's address.", "schema": {"type": "string"}}
-            },
+            "headers": LOCATION,
         },
     },
     openapi_extra=BODIES,
@@ -95,10 +100,7 @@ async def submit_job(
         float | None, Query(gt=0, le=MOST_S, description="Raw bodies: its deadline.")
     ] = None,
     name: Annotated[Name | None, Query(description="Raw bodies: the file's name.")] = None,
-    idempotency_key: Annotated[
-        Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")] | None,
-        Header(description="The same key and request again is the same job, not another one."),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """Submit a job; once this answers 201 it is kept and will end.
 

@@ -107,6 +107,14 @@ ROWS: dict[str, list[tuple[str, dict[str, Any]]]] = {
             {"task_id": TASKS[3], "mode": "chat", "name": "chat", "attempt": 1, "lease_until": AT},
         ),
     ],
+    "011_templates": [
+        (
+            "templates",
+            {"id": uuid.UUID(int=50).hex, "name": "t", "version": 1, "owner": "ann"}
+            | {"kind": "trivial", "parameters": "{}", "variables": "{}", "priority": 5}
+            | {"labels": "{}", "created_at": AT},
+        )
+    ],
 }
 
 
