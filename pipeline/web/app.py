@@ -28,6 +28,7 @@ from pipeline.web import (
     reports,
     results,
     schedules,
+    services,
     submissions,
     templates,
     tokens,
@@ -54,6 +55,7 @@ which the log tells more.
 TAGS = [
     {"name": "jobs", "description": "Submit, follow, cancel, fetch."},
     {"name": "templates", "description": "Jobs that are described once and submitted by name."},
+    {"name": "services", "description": "Named callables, run as background tasks."},
     {
         "name": "callbacks",
         "description": "What containers send, with the token of their execution.",
@@ -64,7 +66,18 @@ TAGS = [
     {"name": "health", "description": "For load balancers and Prometheus; needs no token."},
 ]
 
-RESOURCES = (callbacks, executions, submissions, jobs, results, reports, logs, kinds, templates)
+RESOURCES = (
+    callbacks,
+    executions,
+    submissions,
+    jobs,
+    results,
+    reports,
+    logs,
+    kinds,
+    templates,
+    services,
+)
 FOR_OPERATORS = (dead_letters, hosts, schedules, tokens)
 #: What a container reaches under its own token, which rides in the base URL that it is given.
 IN_PATH = (callbacks, executions)

@@ -39,7 +39,47 @@ IdempotencyKey = Annotated[
 #: What OpenAPI says of an answer that a job is kept.
 LOCATION = {"Location": {"description": "The job's address.", "schema": {"type": "string"}}}
 
-_JSON = {"schema": {"$ref": "#/components/schemas/JobRequest"}}
+_CONTAINER = {
+    "kind": "container",
+    "parameters": {
+        "task_name": "shop",
+        "task_type": "custom",
+        "docker_image": "data-collection-crawler:latest",
+    },
+    "labels": {"team": "web"},
+}
+_CALL = {
+    "kind": "service",
+    "parameters": {
+        **{"mode": "chat", "service": "text_analyzer", "task": "analyze_text"},
+        "input": {"text": "The service was quick and friendly."},
+        "context": {"language": "en"},
+    },
+}
+_STEPS = {
+    "kind": "heavy_service",
+    "parameters": {
+        "steps": [
+            {
+                **{"name": "outline", "mode": "document", "service": "doc_generator"},
+                **{"task": "outline", "input": {"topic": "Queues"}},
+            },
+            {
+                **{"name": "text", "mode": "document", "service": "doc_generator"},
+                **{"task": "write", "needs": ["outline"]},
+                "input": {"sections": {"$from": "outline", "path": "sections"}},
+            },
+        ]
+    },
+}
+_JSON = {
+    "schema": {"$ref": "#/components/schemas/JobRequest"},
+    "examples": {
+        "container": {"summary": "A container job", "value": _CONTAINER},
+        "service": {"summary": "A call of a service", "value": _CALL},
+        "heavy_service": {"summary": "Calls that need one another", "value": _STEPS},
+    },
+}
 _FORM = {
     "schema": {
         "type": "object",
