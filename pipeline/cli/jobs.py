@@ -101,7 +101,9 @@ def wait(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Wait for a job's end; the exit code is lint's. Embedded, this process does the work.
+    """Wait for a job's end; the exit code is lint's, or whether it succeeded.
+
+    Embedded, this process does the work.
 
     Ctrl-C ends the waiting, not the job.
     """
@@ -119,7 +121,6 @@ def wait_for(
     from pipeline.cli.display import display_for
     from pipeline.cli.following import Follower, leave_full
     from pipeline.cli.interrupts import Interrupted, Interrupts
-    from pipeline.cli.verdicts import conclude
     from pipeline.errors import StorageUnavailable
 
     title = str((job.info()["source"] or {}).get("name") or job.id)
@@ -141,7 +142,23 @@ def wait_for(
             raise
         finally:
             display.close()
-        return conclude(job, (), quiet=quiet)
+        return _conclude(job, quiet=quiet)
+
+
+def _conclude(job: "Job", *, quiet: bool) -> int:
+    """Tell how the job ended, as its kind does, and return the exit code."""
+    kind = job.info()["kind"]
+    if kind == "container":
+        from pipeline.cli import containers
+
+        return containers.conclude(job, containers.Teller(quiet=quiet))
+    if kind in ("service", "heavy_service"):
+        from pipeline.cli import services
+
+        return services.conclude(job, quiet=quiet)
+    from pipeline.cli import verdicts
+
+    return verdicts.conclude(job, (), quiet=quiet)
 
 
 def cancel(

@@ -14,6 +14,7 @@ from pipeline.cli.doctor import doctor
 from pipeline.cli.hosts import hosts
 from pipeline.cli.panels import PanelCommand
 from pipeline.cli.schedules import schedules
+from pipeline.cli.services import services
 from pipeline.cli.settings_table import settings
 from pipeline.cli.templates import templates
 from pipeline.cli.timetable import timetable
@@ -78,6 +79,7 @@ for name, command in (
 
 app.add_typer(job, name="job", rich_help_panel=JOBS)
 app.add_typer(schedules, name="schedule", rich_help_panel=JOBS)
+app.add_typer(services, name="service", rich_help_panel=JOBS)
 app.add_typer(templates, name="template", rich_help_panel=JOBS)
 app.add_typer(hosts, name="hosts", rich_help_panel=SERVICE)
 app.add_typer(tokens, name="token", rich_help_panel=SERVICE)

@@ -105,6 +105,7 @@ class Call(BaseModel):
     reason: str | None = Field(None, description="Why not, as a closed code.")
     progress: dict[str, Any] | None = Field(description="fraction (0 to 1), message, details.")
     partial: str = Field(description="What it has given so far; the last 262,144 characters.")
+    partial_from: int = Field(description="So many characters went before them.")
     context: dict[str, Any] = Field(description="Its runs, models and tokens, files, durations.")
 
     @classmethod

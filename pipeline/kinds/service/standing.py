@@ -49,8 +49,8 @@ class Standing:
     """One call, or all calls of a job that has several.
 
     ``result`` is there when it is completed, ``error`` and ``reason`` when it ended otherwise;
-    ``partial`` is what it has given so far. Of a job of several calls ``result`` is the job's
-    result document, however it ended, and ``task`` is empty.
+    ``partial`` is what it has given so far, from its character ``partial_from`` on. Of a job of
+    several calls ``result`` is the job's result document, however it ended.
     """
 
     task_id: uuid.UUID
@@ -67,6 +67,7 @@ class Standing:
     reason: str | None = None
     progress: dict[str, Any] | None = None
     partial: str = ""
+    partial_from: int = 0
     context: dict[str, Any] = field(default_factory=dict)
 
 
@@ -88,7 +89,7 @@ def standing(told: uuid.UUID) -> Standing:
 
 _SELECT = (
     "SELECT t.id, t.job_id, j.owner, t.state, t.reason, t.message, t.attempt, t.payload, r.body,"
-    " s.progress, s.partial, s.record FROM tasks t JOIN jobs j ON j.id = t.job_id"
+    " s.progress, s.partial, s.partial_from, s.record FROM tasks t JOIN jobs j ON j.id = t.job_id"
     " LEFT JOIN results r ON r.key = t.result_key LEFT JOIN service_runs s ON s.task_id = t.id"
 )
 
@@ -100,7 +101,7 @@ def _call(where: str, told: uuid.UUID, *, task_id: uuid.UUID | None = None) -> S
             *(told.hex, *KINDS),
         )
     for own_id, job_id, owner, state, reason, message, attempt, payload, body, *run in rows:
-        progress, partial, record = run
+        progress, partial, partial_from, record = run
         call, document = documents.loaded(payload), unpacked(body) or {}
         status = _STATUSES[state]
         has_failed = status.has_ended and status is not Status.COMPLETED
@@ -117,6 +118,7 @@ def _call(where: str, told: uuid.UUID, *, task_id: uuid.UUID | None = None) -> S
             reason=reason if has_failed else None,
             progress=documents.loaded(progress) if progress else None,
             partial=partial or "",
+            partial_from=partial_from or 0,
             context=document.get("context") or (documents.loaded(record) if record else {}),
         )
     return None

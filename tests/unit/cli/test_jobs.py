@@ -161,3 +161,14 @@ def test_sweep_prints_what_it_did(quayline, submitted):
     result = quayline("sweep")
     assert result.exit_code == 0
     assert "lost tasks: 0" in result.stdout
+
+
+def test_container_job_that_is_waited_for_is_told_as_one(quayline, tmp_path) -> None:
+    told = {"task_name": "a", "task_type": "custom", "docker_image": "data-collection-a:latest"}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"kind": "container", "parameters": told}))
+    quayline("template", "create", "a", path)
+    job_id = quayline("template", "submit", "a").stdout.strip()
+    quayline("cancel", job_id)
+    waited = quayline("wait", job_id, "--quiet")
+    assert (waited.exit_code, "(cancelled)" in waited.stderr) == (1, True), waited.stderr
