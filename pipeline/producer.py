@@ -393,13 +393,14 @@ class Schedules:
 
         ``document`` holds the parameters of its jobs, as ``run`` and submissions take them, of the
         kind ``container`` where none is named; ``from_job`` is a job whose kind, parameters and
-        stored source are used where none are given. Besides: ``timezone``, ``enabled``,
+        stored source are used where none are given; ``template`` (NAME or NAME@VERSION) with
+        ``variables`` stands for all three. Besides: ``timezone``, ``enabled``,
         ``catch_up`` (skip, once, all), ``overlap`` (allow, skip, cancel_previous), ``priority``,
         ``labels``, ``deadline_s``. Raises ``Refused`` for what could not be submitted, and
         ``Conflict`` when there is one of that name.
         """
         parameters = read_document(document) if isinstance(document, Path) else document
-        if kind is None and from_job is None:
+        if kind is None and from_job is None and told.get("template") is None:
             kind = "container"
         source = from_job.id if isinstance(from_job, Job) else from_job
         asked = _validated(

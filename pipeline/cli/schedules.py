@@ -1,5 +1,6 @@
 """``quayline schedule``: what is submitted at certain times."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipeline.states import CatchUp, Overlap
 
 if TYPE_CHECKING:
     from pipeline.core.schedules.rows import Schedule
+    from pipeline.producer import Client
 
 schedules = typer.Typer(
     cls=PanelGroup, no_args_is_help=True, help="What is submitted at certain times."
@@ -44,6 +46,22 @@ def create(
             metavar="JOB",
             help="Repeat this job: its kind, parameters and stored source.",
         ),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            *("--template", "-t"),
+            metavar="NAME[@VERSION]",
+            help="In place of FILE: that version of a template as it is now.",
+        ),
+    ] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option(*("--var", "-v"), metavar="NAME=VALUE", help="A value of the template."),
+    ] = None,
+    value_file: Annotated[
+        Path | None,
+        typer.Option("--var-file", metavar="FILE.json", help="An object of values; --var wins."),
     ] = None,
     cron: Annotated[
         str | None,
@@ -78,8 +96,9 @@ def create(
     ] = Overlap.SKIP,
     disabled: Annotated[bool, typer.Option("--disabled", help="Do not let it fire yet.")] = False,
     priority: Annotated[
-        int, typer.Option("--priority", metavar="0-9", min=0, max=9, help="Of its jobs.")
-    ] = 5,
+        int | None,
+        typer.Option("--priority", metavar="0-9", min=0, max=9, help="Of its jobs (5)."),
+    ] = None,
     labels: Annotated[
         list[str] | None,
         typer.Option("--label", metavar="KEY=VALUE", help="A label of its jobs; several times."),
@@ -99,6 +118,10 @@ def create(
 
     with open_client() as client:
         zone = timezone or client.settings.timezone
+        told: dict[str, Any] = _of_template(client, template, values or (), value_file)
+        # What is not told is the template's, where there is one.
+        own = {"priority": priority, "deadline_s": deadline}
+        told |= {name: each for name, each in own.items() if each is not None}
         made = client.schedules.create(
             *(name, file),
             kind=kind,
@@ -111,11 +134,23 @@ def create(
             catch_up=str(catch_up),
             overlap=str(overlap),
             enabled=not disabled,
-            priority=priority,
             labels=labels_of(labels or ()),
-            deadline_s=deadline,
+            **told,
         )
     note(f"Schedule {made.name}: {made.when}, {_next(made)}.")
+
+
+def _of_template(
+    client: "Client", ref: str | None, told: Sequence[str], file: Path | None
+) -> dict[str, Any]:
+    from pipeline.cli.templates import values_of
+
+    if ref is None:
+        if told or file is not None:
+            raise Refused("--var and --var-file are values of a template (--template NAME).")
+        return {}
+    template = client.templates.get(ref)
+    return {"template": ref, "variables": values_of(told, file, template)}
 
 
 def _moment(told: str, zone: str) -> datetime:

@@ -1,7 +1,7 @@
 """``quayline template``: jobs that are described once and submitted by name."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -186,7 +186,7 @@ def submit(
 
     code = 0
     with open_client(work=waiting) as client:
-        values = {**_values(file), **_typed(told or (), client.templates.get(ref))}
+        values = values_of(told or (), file, client.templates.get(ref))
         job = client.templates.submit(
             *(ref, values),
             priority=priority,
@@ -203,15 +203,11 @@ def submit(
     raise typer.Exit(code)
 
 
-def _values(file: Path | None) -> Mapping[str, Any]:
+def values_of(told: Sequence[str], file: Path | None, template: "Template") -> dict[str, Any]:
+    """Return the values as their variables have them: texts as they are, the rest from JSON."""
     from pipeline.producer import read_document
 
-    return {} if file is None else read_document(file)
-
-
-def _typed(told: Sequence[str], template: "Template") -> dict[str, Any]:
-    """Return the values as their variables have them: texts as they are, the rest from JSON."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {} if file is None else dict(read_document(file))
     for each in told:
         name, sign, text = each.partition("=")
         if not sign:

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 from pipeline.core import jobs
 from pipeline.core.schedules.spec import NAME
 from pipeline.core.templates import book, rows, submitting
-from pipeline.core.templates.spec import REF, TemplateJob, TemplateRequest
+from pipeline.core.templates.ref import REF
+from pipeline.core.templates.spec import TemplateJob, TemplateRequest
 from pipeline.core.templates.variables import Variable
 from pipeline.web import cursors
 from pipeline.web.bodies import LimitedRoute

@@ -7,19 +7,22 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from pipeline import broker
 from pipeline.core import jobs, leader
 from pipeline.core.context import Context
 from pipeline.core.schedules import book, fires, firing, rows, turn
 from pipeline.core.schedules.firing import run_due
-from pipeline.core.schedules.spec import Outcome, ScheduleChange
+from pipeline.core.schedules.spec import Outcome, ScheduleChange, ScheduleRequest
 from pipeline.core.schedules.turn import run_now
 from pipeline.core.sweep import sweep
+from pipeline.core.templates import book as templates
 from pipeline.errors import Conflict, NotFound, Refused
 from pipeline.states import CatchUp, JobState, Overlap
 from pipeline.store.database import dialect, execute, session, transaction
 from tests.support import factories as make
+from tests.support import templates as a_template
 from tests.support.schedules import MINUTE, NOON, Time, clear, history, made, outcomes
 
 
@@ -410,8 +413,6 @@ def test_schedule_that_is_off_does_not_fire_and_misses_nothing(
 def test_schedule_that_could_not_be_submitted_is_not_stored(
     context: Context, time: Time, told: dict[str, Any], why: str
 ) -> None:
-    from pipeline.core.schedules.spec import ScheduleRequest
-
     asked = {"name": "x", "kind": "trivial", "parameters": {}, **told}
     if not {"cron", "at"} & set(told):
         asked["cron"] = "* * * * *"
@@ -516,7 +517,6 @@ def test_source_that_is_stored_is_used_again_and_is_kept(
     context: Context, time: Time, shop_job: Callable[[], uuid.UUID]
 ) -> None:
     from pipeline.core import storage_check
-    from pipeline.core.schedules.spec import ScheduleRequest
 
     job_id = shop_job()
     asked = ScheduleRequest(name="lint", from_job=job_id, cron="* * * * *")
@@ -544,3 +544,50 @@ def shop_job(context: Context) -> Callable[[], uuid.UUID]:
         )
 
     return submit
+
+
+def test_schedule_of_a_template_submits_that_version_as_it_is_then(
+    context: Context, time: Time
+) -> None:
+    a_template.clear()
+    a_template.made(context, priority=7, deadline_s=60, labels={"team": "web"})
+    told: dict[str, Any] = {"template": "count", "variables": {"tasks": 3}, "cron": "* * * * *"}
+    book.create(ScheduleRequest(name="a", labels={"x": "y"}, **told), context, owner="ann")
+    book.create(ScheduleRequest(name="b", priority=1, **told), context)
+    a_template.made(context, priority=9)
+    templates.retire("count")
+    time.goes(minutes=1)
+    assert run_due(context).submitted == 2
+    first, second = (jobs.get(job_ids(rows.get(name))[0]) for name in ("a", "b"))
+    assert (first.parameters, first.priority) == ({"tasks": 3, "pause_s": 0.5}, 7)
+    assert first.labels == {"team": "web", "x": "y", "template": "count@1", "schedule": "a"}
+    assert (first.source, first.deadline_at is not None) == ({"name": "count@1"}, True)
+    assert (second.priority, second.labels["template"]) == (1, "count@1")
+    changed = book.change("a", ScheduleChange(parameters={"tasks": 0}), context)
+    assert changed.labels == {"team": "web", "x": "y"}, "it is not the template's any more"
+    for refused, why in (
+        (told, "Every version"),
+        ({**told, "template": "count@1"}, "is retired"),
+    ):
+        with pytest.raises(Refused, match=why):
+            book.create(ScheduleRequest(name="c", **refused), context)
+    a_template.clear()
+
+
+def test_schedule_of_a_template_with_a_wrong_value_is_not_stored(
+    context: Context, time: Time
+) -> None:
+    a_template.clear()
+    a_template.made(context)
+    told: dict[str, Any] = {"name": "a", "template": "count", "every_s": 60}
+    with pytest.raises(Refused, match="needs the variable tasks"):
+        book.create(ScheduleRequest(**told), context)
+    wrong: list[dict[str, Any]] = [
+        *({"kind": "trivial"}, {"parameters": {}}),
+        {"template": None, "variables": {"x": 1}},
+    ]
+    for more in wrong:
+        with pytest.raises(ValidationError):
+            ScheduleRequest(**{**told, **more})
+    assert rows.listed() == []
+    a_template.clear()

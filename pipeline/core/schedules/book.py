@@ -1,5 +1,7 @@
 """Schedules are made, changed and taken away; what could not be submitted is not stored."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +12,8 @@ from pipeline.core.kinds import get_kind
 from pipeline.core.schedules import rows
 from pipeline.core.schedules.rows import Schedule
 from pipeline.core.schedules.spec import ScheduleChange, ScheduleRequest, when
+from pipeline.core.templates import submitting
+from pipeline.core.templates.rows import Template
 from pipeline.core.triggers import Times
 from pipeline.errors import Conflict, NotFound, Refused
 from pipeline.store.database import as_json, as_uuid, execute, transaction
@@ -25,23 +29,19 @@ def create(asked: ScheduleRequest, context: Context, *, owner: str = "") -> Sche
     Raises ``Refused`` for what its kind, this deployment or the calendar does not allow, and
     ``Conflict`` when there is one of that name.
     """
-    job = repeating.job_of(asked.from_job)
-    kind = repeating.kind_of(asked.kind, job)
-    parameters = repeating.parameters_of(asked.parameters, job)
-    repeating.check(kind, parameters, context)
-    source = repeating.source_of(kind, parameters, job, context, name=asked.name, what="schedule")
+    wanted = _wanted(asked, context)
     now = rows.database_now()
     # Whole seconds: what people read is what is counted.
     anchor = now.replace(microsecond=0)
     zone = asked.timezone or context.settings.timezone
     first = _first(Times(when(asked, anchor), zone), now)
     row = {
-        **{"id": clock.new_id().hex, "name": asked.name, "owner": owner, "kind": kind.name},
-        "parameters": as_json(parameters),
-        "source": as_json(source),
-        "priority": asked.priority,
-        "labels": as_json(asked.labels),
-        "deadline_s": asked.deadline_s,
+        **{"id": clock.new_id().hex, "name": asked.name, "owner": owner, "kind": wanted.kind},
+        "parameters": as_json(wanted.parameters),
+        "source": as_json(wanted.source),
+        "priority": wanted.priority,
+        "labels": as_json(wanted.labels),
+        "deadline_s": wanted.deadline_s,
         "cron": asked.cron,
         "every_s": asked.every_s,
         "at": utc_value(asked.at),
@@ -55,6 +55,8 @@ def create(asked: ScheduleRequest, context: Context, *, owner: str = "") -> Sche
     }
     places = ", ".join(["%s"] * len(row))
     with transaction():
+        if wanted.template is not None:
+            submitting.hold(wanted.template)
         made = execute(
             f"INSERT INTO schedules ({', '.join(row)}) VALUES ({places})"
             " ON CONFLICT (name) DO NOTHING RETURNING id",
@@ -63,6 +65,41 @@ def create(asked: ScheduleRequest, context: Context, *, owner: str = "") -> Sche
     if not made:
         raise Conflict(f"There is a schedule {asked.name!r} already.")
     return rows.get(asked.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The jobs that are wanted, and the template that they were told by."""
+
+    kind: str
+    parameters: Mapping[str, Any]
+    source: Mapping[str, Any]
+    priority: int
+    labels: Mapping[str, str]
+    deadline_s: float | None
+    template: Template | None = None
+
+
+def _wanted(asked: ScheduleRequest, context: Context) -> _Wanted:
+    if asked.template is not None:
+        return _of_template(asked, submitting.usable(asked.template), context)
+    job = repeating.job_of(asked.from_job)
+    kind = repeating.kind_of(asked.kind, job)
+    parameters = repeating.parameters_of(asked.parameters, job)
+    repeating.check(kind, parameters, context)
+    source = repeating.source_of(kind, parameters, job, context, name=asked.name, what="schedule")
+    return _Wanted(*(kind.name, parameters, source, asked.priority, asked.labels, asked.deadline_s))
+
+
+def _of_template(asked: ScheduleRequest, template: Template, context: Context) -> _Wanted:
+    told = submitting.filled(template, asked.variables, context)
+    own = asked if "priority" in asked.model_fields_set else template
+    limited = asked if "deadline_s" in asked.model_fields_set else template
+    labels = {**told.labels, **asked.labels, submitting.LABEL: template.ref}
+    return _Wanted(
+        *(template.kind, told.parameters, told.source, own.priority, labels, limited.deadline_s),
+        template=template,
+    )
 
 
 def _first(times: Times, now: datetime) -> datetime:
@@ -95,6 +132,9 @@ def _changed(told: Schedule, asked: ScheduleChange, context: Context) -> dict[st
         kind = get_kind(told.kind)
         repeating.check(kind, asked.parameters, context)
         row["parameters"] = as_json(asked.parameters)
+        # They are not the template's any more.
+        labels = {key: each for key, each in told.labels.items() if key != submitting.LABEL}
+        row["labels"] = as_json(labels)
         if kind.needs_source:
             row["source"] = as_json(repeating.kept(told.source or {}, asked.parameters, context))
     if asked.labels is not None:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.core.templates.ref import Ref
+from pipeline.core.templates.variables import MOST_VARIABLES
 from pipeline.core.triggers import Cron, Every, Once, When
 from pipeline.settings import MOST_S
 from pipeline.states import CatchUp, Overlap
@@ -81,6 +83,14 @@ class ScheduleRequest(Timing):
     from_job: uuid.UUID | None = Field(
         None, description="A job whose stored source is used again each time (sql_lint needs one)."
     )
+    template: Ref | None = Field(
+        None,
+        description="`NAME` or `NAME@VERSION`, in place of kind, parameters and from_job: that"
+        " version as it is now. Priority and deadline are its own where none are told.",
+    )
+    variables: dict[str, Any] = Field(
+        default_factory=dict, max_length=MOST_VARIABLES, description="The template's values."
+    )
     priority: int = Field(5, ge=0, le=9, description="Of its jobs; 9 is the most urgent.")
     labels: dict[Label, Label] = Field(
         default_factory=dict,
@@ -105,6 +115,15 @@ class ScheduleRequest(Timing):
     def _one_trigger(self) -> Self:
         if len(self.triggers) != 1:
             raise ValueError("Give one of cron, every_s and at")
+        return self
+
+    @model_validator(mode="after")
+    def _one_description(self) -> Self:
+        others = (self.kind, self.parameters, self.from_job)
+        if self.template is not None and any(each is not None for each in others):
+            raise ValueError("Beside a template there is no kind, parameters or from_job")
+        if self.template is None and self.variables:
+            raise ValueError("Variables are those of a template; name it")
         return self
 
 

@@ -11,8 +11,9 @@ from pipeline.core.context import Context
 from pipeline.core.kinds import Kind
 from pipeline.core.templates import filling, rows
 from pipeline.core.templates.filling import Filling
+from pipeline.core.templates.ref import split
 from pipeline.core.templates.rows import Template
-from pipeline.core.templates.spec import TemplateRequest, split
+from pipeline.core.templates.spec import TemplateRequest
 from pipeline.core.templates.variables import Variable, VariableType, resolved
 from pipeline.errors import NotFound, Refused
 from pipeline.states import Reason

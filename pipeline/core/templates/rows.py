@@ -11,7 +11,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.core import documents
-from pipeline.core.templates.spec import split
+from pipeline.core.templates.ref import split
 from pipeline.core.templates.variables import Variable
 from pipeline.errors import NotFound, Permanent
 from pipeline.store.database import as_uuid, execute, session

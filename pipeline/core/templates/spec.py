@@ -1,21 +1,15 @@
 """What is asked of templates, checked before anything is stored."""
 
-import re
 import uuid
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.core.schedules.spec import KindName, Label, Name
 from pipeline.core.templates.variables import MOST_VARIABLES, Variable, VariableName
-from pipeline.errors import Refused
 from pipeline.settings import MOST_S
 
-#: A template's name, and after ``@`` the version that is meant.
-REF = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,99}(@[1-9][0-9]{0,8})?$"
 MOST_LABELS = 50
-
-Ref = Annotated[str, Field(pattern=REF)]
 
 
 class TemplateBody(BaseModel):
@@ -98,11 +92,3 @@ class TemplateJob(BaseModel):
     deadline_s: float | None = Field(
         None, gt=0, le=MOST_S, description="What has not ended by then is timed out."
     )
-
-
-def split(ref: str) -> tuple[str, int | None]:
-    """Return the name and the version of ``NAME`` or ``NAME@VERSION``."""
-    if not re.match(REF, ref):
-        raise Refused(f"{ref[:120]!r} names no template: write NAME or NAME@VERSION.")
-    name, _, version = ref.partition("@")
-    return name, int(version) if version else None

@@ -11,8 +11,9 @@ from pipeline.core.jobs import Submission
 from pipeline.core.kinds import get_kind
 from pipeline.core.templates import rows
 from pipeline.core.templates.filling import Filling
+from pipeline.core.templates.ref import split
 from pipeline.core.templates.rows import Template
-from pipeline.core.templates.spec import TemplateJob, split
+from pipeline.core.templates.spec import TemplateJob
 from pipeline.core.templates.variables import resolved
 from pipeline.errors import Conflict, Refused
 from pipeline.store.database import dialect, execute, session
@@ -50,9 +51,7 @@ def submit(
     then, whatever versions have come or were retired since. ``Refused`` says which value is wrong.
     """
     used = _used_before(ref, owner, idempotency_key)
-    template = rows.get(used or ref)
-    if template.retired_at is not None and used is None:
-        raise Refused(f"The template {template.ref} is retired; no more jobs are made of it.")
+    template = usable(ref) if used is None else rows.get(used)
     try:
         return _submit(template, asked, context, owner, idempotency_key, heard, used is not None)
     except Conflict:
@@ -80,12 +79,12 @@ def _submit(
             source=told.source,
             priority=template.priority if asked.priority is None else asked.priority,
             owner=owner,
-            labels={**template.labels, **asked.labels, LABEL: template.ref},
+            labels={**told.labels, **asked.labels, LABEL: template.ref},
             idempotency_key=key,
             deadline_s=template.deadline_s if asked.deadline_s is None else asked.deadline_s,
         ),
         heard=heard,
-        hold=None if is_repeated else lambda: _hold(template),
+        hold=None if is_repeated else lambda: hold(template),
     )
 
 
@@ -111,13 +110,25 @@ def filled(template: Template, values: Mapping[str, Any], context: Context) -> F
     return Filled(template, parameters, source)
 
 
-def _hold(template: Template) -> None:
-    """Nobody retires the version, and lets its blobs go, until the job's row is there."""
+def usable(ref: str) -> Template:
+    """Return the version that is named, which has to be one of which jobs are made."""
+    template = rows.get(ref)
+    if template.retired_at is not None:
+        raise _retired(template)
+    return template
+
+
+def _retired(template: Template) -> Refused:
+    return Refused(f"The template {template.ref} is retired; no more jobs are made of it.")
+
+
+def hold(template: Template) -> None:
+    """Nobody retires the version, and lets its blobs go, until the transaction ends."""
     locked = " FOR SHARE" if dialect().postgres else ""
     if not execute(
         f"SELECT 1 FROM templates WHERE id = %s AND retired_at IS NULL{locked}", template.id.hex
     ):
-        raise Refused(f"The template {template.ref} is retired; no more jobs are made of it.")
+        raise _retired(template)
 
 
 def _used_before(ref: str, owner: str, key: str | None) -> str | None:

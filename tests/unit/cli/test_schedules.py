@@ -130,3 +130,31 @@ def test_timetable_is_told_with_the_next_run(
     monkeypatch.setenv("QUAYLINE_TIMETABLE", '{"x": "off"}')
     refused = quayline("timetable")
     assert (refused.exit_code, "no entry 'x'" in refused.stderr) == (2, True)
+
+
+def test_template_is_submitted_at_certain_times(
+    quayline: Quayline, task: Path, tmp_path: Path
+) -> None:
+    body = {
+        "kind": "container",
+        "parameters": {**TASK, "task_name": "${shop}", "env": {"PAGES": "${pages}"}},
+        "variables": {"shop": {}, "pages": {"type": "integer"}},
+        "priority": 8,
+    }
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(body))
+    quayline("template", "create", "crawl", path)
+    told = ("--template", "crawl", "--var", "shop=north", "--every", "12h")
+    made = quayline("schedule", "create", "nightly", *told, "--var", "pages=3")
+    assert made.exit_code == 0, made.stderr
+    found = shown(quayline)
+    assert found["parameters"]["task_name"] == "north"
+    assert found["parameters"]["env"] == {"PAGES": "3"}
+    assert (found["priority"], found["labels"]) == (8, {"template": "crawl@1"})
+    for more, why in (
+        (told, "needs the variable pages"),
+        ((task, *told, "--var", "pages=3"), "no kind, parameters or from_job"),
+        ((task, "--every", "12h", "--var", "a=b"), "--template"),
+    ):
+        refused = quayline("schedule", "create", "other", *more)
+        assert (refused.exit_code, why in refused.stderr) == (2, True), refused.stderr
