@@ -183,6 +183,8 @@ def followed(
         except Interrupted:
             cancel_cleanly([job], teller)
             raise
+        finally:
+            teller.close()
 
 
 class Teller:

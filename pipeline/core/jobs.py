@@ -159,6 +159,20 @@ def _existing(submission: Submission) -> uuid.UUID:
     return found
 
 
+def under_key(owner: str, idempotency_key: str | None) -> JobRow | None:
+    """Return the job that the owner submitted under that key, if there is one.
+
+    A request that is answered from what is stored beside it (a template, what workers offer) asks
+    this first: repeated, it is the job that it was, whatever has changed there since.
+    """
+    if idempotency_key is None:
+        return None
+    with session():
+        return JobRow.get_or_none(
+            (JobRow.owner == owner) & (JobRow.idempotency_key == idempotency_key)
+        )
+
+
 def ring(kind_name: str, *job_ids: uuid.UUID) -> bool:
     """Send the jobs' first messages; on failure their rows say at once that they are due."""
     kind = get_kind(kind_name)

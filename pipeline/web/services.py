@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from pipeline.core import jobs
 from pipeline.core.jobs import Submission
-from pipeline.core.kinds import get_kind
+from pipeline.core.kinds import Kind, get_kind
 from pipeline.errors import NotFound, Refused
 from pipeline.kinds.service import offers, standing
 from pipeline.kinds.service.spec import MOST_INPUTS, ServiceParameters, UserId
 from pipeline.kinds.service.standing import Standing, Status
 from pipeline.settings import MOST_S
+from pipeline.store.models import JobRow
 from pipeline.web.bodies import LimitedRoute
 from pipeline.web.callers import Caller, sees
 from pipeline.web.job_bodies import MOST_LABELS, Label
@@ -168,8 +169,7 @@ def call_service(
     parameters = {**{name: each for name, each in told.items() if each is not None}, **called}
     read = checked(get_kind("service"), parameters)
     assert isinstance(read, ServiceParameters)
-    heavy = offers.are_heavy(read) if wanted.heavy is None else wanted.heavy
-    kind = get_kind("heavy_service" if heavy else "service")
+    kind = _kind(read, wanted.heavy, jobs.under_key(caller.owner, idempotency_key))
     kind.admit(read, service.context.settings)
     job_id = jobs.submit(
         Submission(
@@ -186,6 +186,15 @@ def call_service(
     )
     response.headers["Location"] = f"/api/v1/services/tasks/{job_id}"
     return Call.of(standing.standing(job_id))
+
+
+def _kind(parameters: ServiceParameters, heavy: bool | None, before: JobRow | None) -> Kind:
+    """Return the kind that the call is of; repeated under its key, it is of the one that it was."""
+    if heavy is None:
+        if before is not None and before.kind in standing.KINDS:
+            return get_kind(before.kind)
+        heavy = offers.are_heavy(parameters)
+    return get_kind("heavy_service" if heavy else "service")
 
 
 def _check_task(mode: str, name: str, task: str) -> None:

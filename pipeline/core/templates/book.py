@@ -36,18 +36,21 @@ def create(asked: TemplateRequest, context: Context, *, owner: str = "") -> Temp
         # A job's own parameters are no template: what looks like a placeholder is none.
         parameters = _escaped(parameters)
     _check(kind, parameters, asked.variables, context, name=asked.name)
-    source = repeating.source_of(
-        *(kind, parameters, job, context), name=asked.name, what="template"
-    )
+    source = None
+    if kind.needs_source:
+        source = repeating.source_of(
+            *(kind, parameters, job, context), name=asked.name, what="template"
+        )
     row = {
         **{"id": clock.new_id().hex, "name": asked.name, "owner": owner, "kind": kind.name},
         "parameters": as_json(parameters),
         "variables": as_json(_told(asked.variables)),
-        "source": as_json(source),
+        "source": None if source is None else as_json(source),
         "priority": asked.priority,
         "labels": as_json(asked.labels),
         "deadline_s": asked.deadline_s,
-        "description": asked.description,
+        # Half a surrogate pair is no character that a database takes.
+        "description": asked.description.encode("utf-8", "replace").decode(),
     }
     with transaction():
         # Makers of one template take turns; should they not, one version has one row.

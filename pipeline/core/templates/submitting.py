@@ -16,8 +16,7 @@ from pipeline.core.templates.rows import Template
 from pipeline.core.templates.spec import TemplateJob
 from pipeline.core.templates.variables import resolved
 from pipeline.errors import Conflict, Refused
-from pipeline.store.database import dialect, execute, session
-from pipeline.store.models import JobRow
+from pipeline.store.database import dialect, execute
 
 LABEL = "template"
 
@@ -133,15 +132,8 @@ def hold(template: Template) -> None:
 
 def _used_before(ref: str, owner: str, key: str | None) -> str | None:
     """Return the version of which this key's job was made, None when it was of none of these."""
-    if key is None:
-        return None
     name, version = split(ref)
-    with session():
-        row = (
-            JobRow.select(JobRow.labels)
-            .where((JobRow.owner == owner) & (JobRow.idempotency_key == key))
-            .first()
-        )
+    row = jobs.under_key(owner, key)
     told = {} if row is None else documents.mapping(row.labels, "labels")
     used = told.get(LABEL)
     if not isinstance(used, str) or used.partition("@")[0] != name:

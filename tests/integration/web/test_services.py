@@ -162,13 +162,6 @@ def test_caller_may_say_where_it_runs(
     assert jobs.get(told["job_id"]).kind == kind
 
 
-def test_service_that_is_known_to_be_heavy_runs_as_one(api: Api, offered: None) -> None:
-    [heavy, *_] = [each for each in offers.listed() if each.heavy]
-    task = heavy.tasks[0] if heavy.tasks else "x"
-    told = call(api.caller(), f"{heavy.mode}/{heavy.name}/{task}")
-    assert jobs.get(told["job_id"]).kind == "heavy_service"
-
-
 def test_same_key_is_the_same_call(api: Api) -> None:
     caller = api.caller()
     told = [
@@ -179,6 +172,20 @@ def test_same_key_is_the_same_call(api: Api) -> None:
     ]
     assert [each.status_code for each in told] == [202, 202, 409]
     assert told[0].json()["task_id"] == told[1].json()["task_id"]
+
+
+def test_call_that_is_repeated_after_its_service_became_known_is_the_same(
+    api: Api, context: Context
+) -> None:
+    caller = api.caller()
+    told: Answer = {"json": {}, "headers": {"Idempotency-Key": "k"}}
+    first = caller.post(f"{ADDRESS}/test/heavy/steps", **told).json()
+    registry.load(context.settings.service_module_list)
+    offers.announce()
+    again = caller.post(f"{ADDRESS}/test/heavy/steps", **told)
+    assert (again.status_code, again.json()["task_id"]) == (202, first["task_id"])
+    assert jobs.get(first["job_id"]).kind == "service"
+    assert jobs.get(call(caller, "test/heavy/steps")["job_id"]).kind == "heavy_service"
 
 
 def test_call_of_somebody_else_is_not_there(api: Api) -> None:
