@@ -34,7 +34,7 @@ def create(asked: TemplateRequest, context: Context, *, owner: str = "") -> Temp
     parameters = repeating.parameters_of(asked.parameters, job)
     if asked.parameters is None:
         # A job's own parameters are no template: what looks like a placeholder is none.
-        parameters = _escaped(parameters)
+        parameters = filling.escaped(parameters)
     _check(kind, parameters, asked.variables, context, name=asked.name)
     source = None
     if kind.needs_source:
@@ -83,16 +83,6 @@ def _told(variables: Mapping[str, Variable]) -> dict[str, Any]:
     return {
         name: each.model_dump(mode="json", exclude_unset=True) for name, each in variables.items()
     }
-
-
-def _escaped(document: Any) -> Any:
-    if isinstance(document, str):
-        return document.replace("${", "$${")
-    if isinstance(document, list):
-        return [_escaped(each) for each in document]
-    if isinstance(document, dict):
-        return {name: _escaped(each) for name, each in document.items()}
-    return document
 
 
 def _check(

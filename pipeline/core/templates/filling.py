@@ -71,6 +71,17 @@ def _names(text: str) -> Iterator[str]:
             yield found["name"]
 
 
+def escaped(document: Any) -> Any:
+    """Return the document as a template of itself: what looks like a placeholder is none."""
+    if isinstance(document, str):
+        return document.replace("${", "$${")
+    if isinstance(document, list):
+        return [escaped(each) for each in document]
+    if isinstance(document, dict):
+        return {name: escaped(each) for name, each in document.items()}
+    return document
+
+
 class Filling:
     """Puts values into a document, of which no more than so many bytes may come."""
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.core.templates import filling
@@ -140,3 +142,49 @@ def test_values_come_from_the_caller_or_the_default() -> None:
 def test_variable_that_contradicts_itself_is_none(told: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Variable(**told)
+
+
+_TEXTS = st.one_of(
+    st.text(max_size=10),
+    st.lists(st.sampled_from(["$", "{", "}", "${x}", "$${", "${", "a"]), max_size=6).map("".join),
+)
+_DOCUMENTS = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), _TEXTS),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(
+            st.one_of(st.sampled_from(["$var", "${x}", "a"]), _TEXTS), inner, max_size=3
+        ),
+    ),
+    max_leaves=20,
+)
+ALIKE = hypothesis.settings(derandomize=True, database=None, max_examples=300)
+
+
+def told(document: Any) -> list[Any]:
+    """Return every object and list in the document."""
+    if isinstance(document, dict):
+        return [document, *(each for part in document.values() for each in told(part))]
+    if isinstance(document, list):
+        return [each for part in document for each in told(part)]
+    return []
+
+
+@ALIKE
+@hypothesis.given(document=_DOCUMENTS, value=_TEXTS)
+def test_document_is_filled_or_refused_and_nothing_else(document: Any, value: str) -> None:
+    try:
+        filling.check(document, {"x": Variable()})
+    except Refused:
+        return
+    found = filled({"a": document}, x=value)
+    assert not any(filling.VAR in each for each in told(found))
+
+
+@ALIKE
+@hypothesis.given(document=_DOCUMENTS)
+def test_document_of_a_job_comes_back_as_it_was(document: Any) -> None:
+    hypothesis.assume(not any(filling.VAR in each for each in told(document)))
+    escaped = filling.escaped(document)
+    filling.check(escaped, {})
+    assert filled({"a": escaped}) == {"a": document}
