@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pipeline.core import jobs
 from pipeline.core.jobs import Submission
 from pipeline.core.kinds import Kind, get_kind
-from pipeline.errors import NotFound, Refused
+from pipeline.errors import NotFound
 from pipeline.kinds.service import offers, standing
 from pipeline.kinds.service.spec import MOST_INPUTS, ServiceParameters, UserId
 from pipeline.kinds.service.standing import Standing, Status
@@ -19,7 +19,7 @@ from pipeline.store.models import JobRow
 from pipeline.web.bodies import LimitedRoute
 from pipeline.web.callers import Caller, sees
 from pipeline.web.job_bodies import MOST_LABELS, Label
-from pipeline.web.problems import responses, shown
+from pipeline.web.problems import responses
 from pipeline.web.service import Serving
 from pipeline.web.submissions import LOCATION, IdempotencyKey
 from pipeline.web.submitting import checked
@@ -162,15 +162,17 @@ def call_service(
 
     A service that no worker has offered yet is taken, too: a worker that knows it may come.
     """
-    _check_task(mode, service_name, task)
     told = wanted.model_dump(include={"input", "inputs", "context", "step"}, exclude_unset=True)
     user_id = caller.owner if wanted.user_id is None else wanted.user_id
     called = {"mode": mode, "service": service_name, "task": task, "user_id": user_id}
     parameters = {**{name: each for name, each in told.items() if each is not None}, **called}
     read = checked(get_kind("service"), parameters)
     assert isinstance(read, ServiceParameters)
-    kind = _kind(read, wanted.heavy, jobs.under_key(caller.owner, idempotency_key))
+    before = jobs.under_key(caller.owner, idempotency_key)
+    kind = _kind(read, wanted.heavy, before)
     kind.admit(read, service.context.settings)
+    if before is None:
+        offers.check(read)
     job_id = jobs.submit(
         Submission(
             kind=kind.name,
@@ -195,13 +197,3 @@ def _kind(parameters: ServiceParameters, heavy: bool | None, before: JobRow | No
             return get_kind(before.kind)
         heavy = offers.are_heavy(parameters)
     return get_kind("heavy_service" if heavy else "service")
-
-
-def _check_task(mode: str, name: str, task: str) -> None:
-    """Refuse what is known to be no task of the service."""
-    offered = offers.get(mode, name)
-    if offered is not None and not offered.takes_any and task not in offered.tasks:
-        known = ", ".join(offered.tasks) or "none"
-        raise Refused(
-            f"The service {shown(mode)}/{shown(name)} has no task {shown(task)}; it has: {known}."
-        )

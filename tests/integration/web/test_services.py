@@ -138,7 +138,7 @@ def test_call_that_is_cancelled_before_it_began_says_so(api: Api) -> None:
 @pytest.mark.usefixtures("worked")
 def test_call_for_each_input_is_one_job(api: Api) -> None:
     caller = api.caller()
-    told = call(caller, "test/text/count", inputs=[{"text": "a"}, {"text": "b c"}, {}])
+    told = call(caller, "test/text/count", inputs=[{"text": "a"}, {"text": "b c"}, {"text": 7}])
     found = ended(caller, told)
     assert (found["status"], found["progress"]["fraction"]) == ("FAILED", 1.0)
 
@@ -206,7 +206,7 @@ def test_job_of_another_kind_is_no_call(api: Api, running: Callable[..., Any]) -
 @pytest.mark.parametrize(
     ("where", "told", "why"),
     [
-        ("test/text/none", {}, "no task none; it has: count, count_later, misfit"),
+        ("test/text/none", {}, "no task 'none'; it has count, count_later, misfit"),
         ("test/any/x", {"input": {}, "inputs": [{}]}, "give input or inputs"),
         ("test/any/x", {"inputs": []}, "body.inputs"),
         ("test/any/x", {"input": "text"}, "body.input"),

@@ -79,7 +79,7 @@ def test_call_that_fails_says_why_and_has_the_exit_code(
 def test_call_for_each_input_is_a_table(quayline: Quayline) -> None:
     told = quayline(
         *("service", "run", "test", "text", "count", "--inputs", "@-"),
-        stdin='[{"text": "a"}, {"text": "b c"}, {}]',
+        stdin='[{"text": "a"}, {"text": "b c"}, {"text": 7}]',
     )
     assert told.exit_code == 1, told.stderr
     lines = told.stdout.splitlines()
