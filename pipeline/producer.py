@@ -42,11 +42,12 @@ from pipeline.errors import Refused, WaitTimeout
 from pipeline.kinds.container import logs as container_logs
 from pipeline.kinds.container import output as container_output
 from pipeline.kinds.container.doorbell import ring_stop
+from pipeline.kinds.service import choosing, registry
 from pipeline.kinds.service import finish as service_finish
 from pipeline.kinds.service import offers as services
-from pipeline.kinds.service import registry
 from pipeline.kinds.service.offers import Offered
 from pipeline.kinds.service.spec import ServiceParameters
+from pipeline.kinds.service.standing import KINDS as SERVICE_KINDS
 from pipeline.kinds.sql_lint import finish as lint_finish
 from pipeline.kinds.sql_lint.gate import Baseline
 from pipeline.kinds.sql_lint.reports import FileReport
@@ -68,8 +69,6 @@ __all__ = [
 ]
 
 M = TypeVar("M", bound=BaseModel)
-
-SERVICE_KINDS = ("service", "heavy_service")
 
 
 class Client:
@@ -289,11 +288,9 @@ class Client:
             # Who does the work knows the services, too.
             registry.load(self.settings.service_module_list)
             services.announce_now_and_then()
-        if heavy is None:
-            heavy = services.are_heavy(parameters)
-        kind = get_kind(SERVICE_KINDS[heavy])
+        before = jobs.under_key(more["owner"], more["idempotency_key"])
+        kind = choosing.kind_of(parameters, heavy, before)
         kind.admit(parameters, self.settings)
-        services.check(parameters)
         parameters_told = parameters.model_dump(mode="json", exclude_unset=True)
         submission = Submission(kind=kind.name, parameters=parameters_told, **more)
         job_id = jobs.submit(submission, heard=self.heard)

@@ -9,13 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from pipeline.core import jobs
 from pipeline.core.jobs import Submission
-from pipeline.core.kinds import Kind, get_kind
+from pipeline.core.kinds import get_kind
 from pipeline.errors import NotFound
-from pipeline.kinds.service import offers, standing
+from pipeline.kinds.service import choosing, offers, standing
 from pipeline.kinds.service.spec import MOST_INPUTS, ServiceParameters, UserId
 from pipeline.kinds.service.standing import Standing, Status
 from pipeline.settings import MOST_S
-from pipeline.store.models import JobRow
 from pipeline.web.bodies import LimitedRoute
 from pipeline.web.callers import Caller, sees
 from pipeline.web.job_bodies import MOST_LABELS, Label
@@ -169,10 +168,8 @@ def call_service(
     read = checked(get_kind("service"), parameters)
     assert isinstance(read, ServiceParameters)
     before = jobs.under_key(caller.owner, idempotency_key)
-    kind = _kind(read, wanted.heavy, before)
+    kind = choosing.kind_of(read, wanted.heavy, before)
     kind.admit(read, service.context.settings)
-    if before is None:
-        offers.check(read)
     job_id = jobs.submit(
         Submission(
             kind=kind.name,
@@ -188,12 +185,3 @@ def call_service(
     )
     response.headers["Location"] = f"/api/v1/services/tasks/{job_id}"
     return Call.of(standing.standing(job_id))
-
-
-def _kind(parameters: ServiceParameters, heavy: bool | None, before: JobRow | None) -> Kind:
-    """Return the kind that the call is of; repeated under its key, it is of the one that it was."""
-    if heavy is None:
-        if before is not None and before.kind in standing.KINDS:
-            return get_kind(before.kind)
-        heavy = offers.are_heavy(parameters)
-    return get_kind("heavy_service" if heavy else "service")

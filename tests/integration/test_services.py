@@ -10,6 +10,7 @@ import pytest
 
 from pipeline import Client, Job
 from pipeline.errors import Refused
+from pipeline.kinds.service import offers, registry
 from pipeline.settings import MIB, Settings
 from pipeline.store.database import as_uuid, execute, session
 from tests.support.waiting import eventually
@@ -58,6 +59,19 @@ def test_call_returns_what_the_method_returns(client: Client) -> None:
     assert (told["user_id"], told["step"]) == ("u", 4)
     assert told["context"]["runs"] == 1
     assert job.info()["result"]["tasks"][0]["result"] == {"words": 2}
+
+
+def test_call_that_is_repeated_after_its_service_became_known_is_the_same(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path / "state", service_modules="tests.support.offers")
+    told: Any = {"task": "nonsense", "idempotency_key": "k"}
+    with Client(settings, work=False) as plain:
+        first = plain.service("test", "heavy", **told)
+        registry.load(settings.service_module_list)
+        offers.announce()
+        assert plain.service("test", "heavy", **told).id == first.id
+        assert first.info()["kind"] == "service"
+        with pytest.raises(Refused, match="no task 'nonsense'"):
+            plain.service("test", "heavy", task="nonsense")
 
 
 def test_async_and_general_methods_are_called(client: Client) -> None:
