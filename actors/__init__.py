@@ -11,6 +11,14 @@ except QuaylineError as error:
     # Dramatiq would show a traceback of it.
     sys.exit(f"Error: {error.message}")
 
-from actors import container, monitoring, service, sql_lint, upkeep
+from actors import access_log, container, monitoring, service, sql_lint, statistics, upkeep
 
-__all__ = ["container", "monitoring", "service", "sql_lint", "upkeep"]
+__all__ = [
+    "access_log",
+    "container",
+    "monitoring",
+    "service",
+    "sql_lint",
+    "statistics",
+    "upkeep",
+]

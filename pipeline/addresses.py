@@ -6,8 +6,11 @@ that repeats no secret.
 
 import os
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
+
+Network = IPv4Network | IPv6Network
 
 AMQP = ("amqp", "amqps")
 POSTGRES = ("postgresql", "postgres")
@@ -102,6 +105,17 @@ def _sqlite(url: str) -> str:
     if os.path.isdir(folder(Path(name))):
         raise ValueError("It names a folder; a file is wanted.")
     return url
+
+
+def networks(told: str) -> list[Network]:
+    """Return the networks of a comma-separated list; one address is a network of its own."""
+    found: list[Network] = []
+    for each in filter(None, (part.strip() for part in told.split(","))):
+        try:
+            found.append(ip_network(each))
+        except ValueError:
+            raise ValueError(f"{each[:50]!r} is no network; one is 10.0.0.0/8.") from None
+    return found
 
 
 def _parts(url: str) -> SplitResult:

@@ -18,9 +18,13 @@ class Retention:
 
     days: Mapping[str, float]
 
-    def seconds(self, name: str) -> float | None:
-        """Return the seconds that what has this name is kept; None: for ever."""
-        days = self.days.get(name, self.days.get(OTHERS, 0.0))
+    def seconds(self, name: str, *, only_named: bool = False) -> float | None:
+        """Return the seconds that what has this name is kept; None: for ever.
+
+        ``only_named``: the entry for all others does not mean it.
+        """
+        others = 0.0 if only_named else self.days.get(OTHERS, 0.0)
+        days = self.days.get(name, others)
         return days * DAY_S if days else None
 
 

@@ -242,10 +242,23 @@ class Settings(BaseSettings):
         description="Origins that browsers may call the API from: comma-separated, or * for all.",
     )
 
+    api_trusted_proxies: str = Field(
+        "",
+        description="Networks whose X-Forwarded-For is believed, as 10.0.0.0/8: comma-separated.",
+    )
+    access_log: Literal["off", "requests", "all"] = Field(
+        "requests",
+        description="Requests that are noted as rows: none; all but heartbeats; all.",
+    )
+    access_log_s: float = Field(
+        5.0, gt=0, le=3600, description="Pause between two batches of the access log."
+    )
+
     retention_days: str = Field(
         "90",
         description="Days that ended jobs are kept: a number, or a JSON object by kind (and"
-        " results, dead_letters, schedule_fires; * for others); 0 keeps for ever.",
+        " results, dead_letters, schedule_fires, access_log, daily_figures; * for others); 0 keeps"
+        " for ever.",
     )
     backup_dir: Path | None = Field(
         None, description="Folder that the actor `backup_data` writes to; empty: it does nothing."
@@ -299,15 +312,21 @@ class Settings(BaseSettings):
         retention.read(value)
         return value
 
+    @field_validator("api_trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        addresses.networks(value)
+        return value
+
     @field_validator("backup_dir")
     @classmethod
     def _folder(cls, value: Path | None) -> Path | None:
         return None if value is None else addresses.folder(value)
 
-    def retention_s(self, name: str) -> float | None:
+    def retention_s(self, name: str, *, only_named: bool = False) -> float | None:
         """Return for how long what has that name (a kind, results, dead_letters) is kept once it
-        has ended; None: for ever."""
-        return retention.read(self.retention_days).seconds(name)
+        has ended; None: for ever. With ``only_named`` the setting must name it."""
+        return retention.read(self.retention_days).seconds(name, only_named=only_named)
 
     @field_validator("timezone")
     @classmethod
@@ -334,6 +353,11 @@ class Settings(BaseSettings):
     def cors_origins(self) -> list[str]:
         """The origins that browsers may call the API from."""
         return [each.strip() for each in self.api_cors_origins.split(",") if each.strip()]
+
+    @property
+    def trusted_proxies(self) -> list[addresses.Network]:
+        """The networks whose word is taken for who asks."""
+        return addresses.networks(self.api_trusted_proxies)
 
     @property
     def database(self) -> str:

@@ -21,6 +21,9 @@ def timetable(context: Context) -> list[Entry]:
         Entry("schedules", Every(2), run_due),
         sending("health_check", "check_health", Every(300)),
         sending("cleanup", "cleanup_task_resources", Every(3600)),
+        # Before what they are made from may go.
+        sending("statistics", "generate_statistics", Cron("0 1 * * *")),
+        sending("statistics", "generate_access_statistics", Cron("0 1 * * *")),
         sending("cleanup", "cleanup_old_data", Cron("0 2 * * *")),
         sending(
             *("migration", "backup_data", Cron("0 3 * * *")),

@@ -47,7 +47,8 @@ class Kind:
     batches of many small tasks short where a task is never cheap. Where only so many tasks go on at
     once (``is_limited``), the package's ``room`` says how many more may begin. ``end_actor`` is
     rung with a task's id when what goes on outside for it tells of its end. An ``admit`` beside
-    the parameters says what this deployment's settings refuse.
+    the parameters says what this deployment's settings refuse. ``figures`` names numbers in the
+    results of its jobs (``("lint_files", "verdict.counts.files")``) that are added up for each day.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Kind:
     is_limited: bool = False
     end_queue: str = ""
     end_actor: str = ""
+    figures: tuple[tuple[str, str], ...] = ()
 
     @property
     def plan(self) -> Callable[..., None]:

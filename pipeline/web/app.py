@@ -16,6 +16,7 @@ from pipeline.core import executions as core_executions
 from pipeline.core.context import Context
 from pipeline.errors import QuaylineError
 from pipeline.web import (
+    access_log,
     callbacks,
     dead_letters,
     executions,
@@ -29,6 +30,7 @@ from pipeline.web import (
     results,
     schedules,
     services,
+    statistics,
     submissions,
     templates,
     tokens,
@@ -78,7 +80,7 @@ RESOURCES = (
     templates,
     services,
 )
-FOR_OPERATORS = (dead_letters, hosts, schedules, tokens)
+FOR_OPERATORS = (dead_letters, hosts, schedules, access_log, statistics, tokens)
 #: What a container reaches under its own token, which rides in the base URL that it is given.
 IN_PATH = (callbacks, executions)
 IN_PATH_PREFIX = "/t/{token}"
@@ -149,10 +151,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     limiter = to_thread.current_default_thread_limiter()
     limiter.total_tokens = max(1, min(limiter.total_tokens, settings.database_pool - 2))
     await _know_deployment()
-    listening = asyncio.create_task(app.state.service.beats.listen())
+    service = app.state.service
+    going_on = [
+        asyncio.create_task(service.beats.listen()),
+        asyncio.create_task(service.access.run()),
+    ]
     yield
-    listening.cancel()
-    await asyncio.wait([listening])
+    for each in going_on:
+        each.cancel()
+    await asyncio.wait(going_on)
+    await service.access.close()
 
 
 async def _know_deployment() -> None:

@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from pipeline.core import executions
 from pipeline.core.api_tokens import ApiToken, Role
+from pipeline.web.access import CALLER
 from pipeline.web.problems import HttpProblem, unauthenticated
 from pipeline.web.service import Service, Serving
 
@@ -32,9 +33,11 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ContainerCredentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_container_bearer)]
 
 
-async def caller(service: Serving, told: Credentials) -> ApiToken:
+async def caller(request: Request, service: Serving, told: Credentials) -> ApiToken:
     """Return the API token of the request; 401 without one that is valid."""
-    return await known(service, _secret(told))
+    token = await known(service, _secret(told))
+    request.scope[CALLER] = token.owner
+    return token
 
 
 async def known(service: Service, secret: str) -> ApiToken:

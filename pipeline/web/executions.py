@@ -10,6 +10,7 @@ from pipeline.core import executions
 from pipeline.core.executions import Execution
 from pipeline.errors import NotFound
 from pipeline.web import job_rows
+from pipeline.web.access import CALLER
 from pipeline.web.callback_bodies import ExecutionStatus, LastHeartbeat
 from pipeline.web.callers import (
     ContainerCredentials,
@@ -37,6 +38,7 @@ async def seen(
     if await run_of(service, secret, execution_id) is not None:
         return await run_in_threadpool(executions.get, execution_id)
     token = await known(service, secret)
+    request.scope[CALLER] = token.owner
     found = await run_in_threadpool(executions.get, execution_id)
     if not sees(token, await run_in_threadpool(job_rows.owner, found.job_id)):
         raise NotFound(f"There is no execution {execution_id}.")

@@ -50,6 +50,11 @@ class Figures:
             buckets=_GROUP,
             registry=self.registry,
         )
+        self.access_records = Counter(
+            *("quayline_access_records", "Requests for the access log, and what came of them."),
+            ("outcome",),
+            registry=self.registry,
+        )
         self.upload_bytes = Counter(
             "quayline_upload_bytes", "Bytes of uploads received.", registry=self.registry
         )

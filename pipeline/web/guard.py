@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline import logs
 from pipeline.clock import new_id
 from pipeline.web import addresses, problems
+from pipeline.web.access import HEARTBEATS, PROBES
 from pipeline.web.service import Service
 
 log = logging.getLogger(__name__)
@@ -55,8 +56,9 @@ class Guard:
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         route = addresses.declared(scope)
         self._service.figures.answered(scope["method"], route, status, seconds)
+        self._service.access.note(scope, route, status, seconds)
         log.log(
-            logging.DEBUG if route in _CHATTER else logging.INFO,
+            logging.DEBUG if route in CHATTER else logging.INFO,
             "A request was answered",
             extra={
                 "method": scope["method"],
@@ -69,13 +71,7 @@ class Guard:
 
 
 #: Said thousands of times an hour; the figures count them.
-_CHATTER = frozenset(
-    {
-        "/api/v1/monitoring/heartbeat",
-        "/t/{token}/api/v1/monitoring/heartbeat",
-        *("/healthz", "/readyz", "/metrics"),
-    }
-)
+CHATTER = PROBES | HEARTBEATS
 
 
 class Bound:

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 
 from pipeline import metrics
 from pipeline.core.context import Context
+from pipeline.web.access import AccessLog
 from pipeline.web.beats import Beats
 from pipeline.web.figures import Figures
 from pipeline.web.known_tokens import KnownTokens
@@ -28,6 +29,7 @@ class Service:
         self.figures = Figures()
         metrics.POOL_SIZE.set(context.settings.database_pool)
         self.beats = Beats(self.figures)
+        self.access = AccessLog(context.settings, self.figures)
         self.tokens = KnownTokens()
         # An upload takes as long as its sender does.
         uploads = context.settings.api_uploads

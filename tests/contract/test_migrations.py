@@ -115,6 +115,22 @@ ROWS: dict[str, list[tuple[str, dict[str, Any]]]] = {
             | {"labels": "{}", "created_at": AT},
         )
     ],
+    "012_statistics": [
+        (
+            "access_log",
+            {"id": uuid.UUID(int=50).hex, "at": AT, "method": "GET", "path": "/x", "route": "/x"}
+            | {"status_code": 200, "response_time_ms": 1.5, "request_id": "r"},
+        ),
+        (
+            "statistics_days",
+            {"day": "2026-01-01", "part": "access", "timezone": "UTC", "complete": 1}
+            | {"generated_at": AT},
+        ),
+        (
+            "daily_figures",
+            {"day": "2026-01-01", "part": "access", "name": "n", "labels": "{}", "value": 1.0},
+        ),
+    ],
 }
 
 

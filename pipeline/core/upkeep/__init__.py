@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from pipeline.core.context import Context
 from pipeline.core.kinds import all_kinds
+from pipeline.core.statistics import days
 from pipeline.core.upkeep import (
     checking,
     daily,
@@ -18,6 +19,7 @@ from pipeline.core.upkeep import (
     retention,
     rubbish,
     saving,
+    statistics,
     users,
     watching,
 )
@@ -33,6 +35,9 @@ OWN = (
     retention.CHORE,
     rubbish.CHORE,
     daily.CHORE,
+    retention.ACCESS_LOG_CHORE,
+    statistics.SYSTEM_CHORE,
+    statistics.ACCESS_CHORE,
     migration.CHORE,
     users.CHORE,
     indexes.CHORE,
@@ -45,11 +50,11 @@ def chores() -> list[Chore]:
     return [*OWN, *(chore for kind in all_kinds() for chore in kind.chores())]
 
 
-def do(name: str, context: Context) -> None:
-    """Do the chore as its actor does: what it did is logged; what it refuses is a warning, and what
-    is away is for the next time."""
+def do(name: str, context: Context, day: str | None = None) -> None:
+    """Do the chore as its actor does, for a day (2026-11-01) where one is told: what it did is
+    logged; what it refuses is a warning, and what is away is for the next time."""
     try:
-        done = get(name).run(context, False)
+        done = get(name).do(context, None if day is None else days.named(day))
     except (Refused, Transient) as error:
         log.warning("A chore could not be done", extra={"chore": name, "error": error.message})
     else:

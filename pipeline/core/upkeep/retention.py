@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+from pipeline.core import access_log
 from pipeline.core.context import Context
 from pipeline.core.schedules import fires
+from pipeline.core.statistics import days, figures
 from pipeline.core.upkeep.chore import Chore
 from pipeline.settings import Settings
 from pipeline.store import results
@@ -36,6 +38,8 @@ STEP = 5000
 RESULTS = "results"
 DEAD_LETTERS = "dead_letters"
 SCHEDULE_FIRES = "schedule_fires"
+ACCESS_LOG = "access_log"
+DAILY_FIGURES = "daily_figures"
 
 #: A result is not removed before this: who has looked it up may not have said so yet.
 LEAST = timedelta(days=2)
@@ -65,6 +69,8 @@ class Removed:
     results: int = 0
     dead_letters: int = 0
     schedule_fires: int = 0
+    access_log: int = 0
+    daily_figures: int = 0
 
 
 def clean_old_data(context: Context, dry_run: bool = False) -> Removed:
@@ -77,6 +83,8 @@ def clean_old_data(context: Context, dry_run: bool = False) -> Removed:
     removed.results = _clean_results(context.settings, dry_run=dry_run)
     removed.dead_letters = _clean_letters(context.settings, dry_run=dry_run)
     removed.schedule_fires = _clean_fires(context.settings, dry_run=dry_run)
+    removed.access_log = _clean_access(context.settings, dry_run=dry_run)
+    removed.daily_figures = _clean_figures(context.settings, dry_run=dry_run)
     if any(asdict(removed).values()) and not dry_run:
         log.info("Old data was removed", extra=asdict(removed))
     return removed
@@ -180,9 +188,49 @@ def _clean_fires(settings: Settings, *, dry_run: bool) -> int:
     return removed
 
 
+def _clean_access(settings: Settings, *, dry_run: bool) -> int:
+    kept_s = settings.retention_s(ACCESS_LOG)
+    if kept_s is None:
+        return 0
+    if dry_run:
+        return access_log.count(kept_s)
+    removed, step = 0, STEP
+    while step == STEP:
+        step = access_log.prune(kept_s, STEP)
+        removed += step
+    return removed
+
+
+def _clean_figures(settings: Settings, *, dry_run: bool) -> int:
+    """Some hundred rows a day: they stay, unless the setting names them."""
+    kept_s = settings.retention_s(DAILY_FIGURES, only_named=True)
+    if kept_s is None:
+        return 0
+    before = days.of(days.now() - timedelta(seconds=kept_s), settings.timezone)
+    return figures.count(before) if dry_run else figures.prune(before)
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """Requests that were removed from the access log, or would be."""
+
+    access_log: int = 0
+
+
+def clean_access_log(context: Context, dry_run: bool = False) -> Forgotten:
+    """Remove the requests alone that QUAYLINE_RETENTION_DAYS keeps no longer."""
+    return Forgotten(_clean_access(context.settings, dry_run=dry_run))
+
+
+ACCESS_LOG_CHORE = Chore(
+    "cleanup_old_access_logs",
+    "access_log",
+    "Remove requests from the access log that were kept long enough.",
+    clean_access_log,
+)
 CHORE = Chore(
     "cleanup_old_data",
     "cleanup",
-    "Remove ended jobs, results and dead letters that were kept long enough.",
+    "Remove jobs, results, dead letters, requests that were kept long enough.",
     clean_old_data,
 )

@@ -23,6 +23,7 @@ class Api:
     url: str
     context: Context
     clients: list[httpx.Client] = field(default_factory=list)
+    stop: Callable[[], Any] = lambda: None
 
     def close(self) -> None:
         """Close the callers."""
@@ -49,7 +50,7 @@ def served(context: Context) -> Iterator[Callable[..., Api]]:
     def serve(**settings: Any) -> Api:
         told = Context(context.settings.model_copy(update=settings), context.blobs)
         running = serve_in_thread(told, "127.0.0.1", 0)
-        api = Api(running.url, told)
+        api = Api(running.url, told, stop=running.close)
         closing.extend([running.close, api.close])
         return api
 

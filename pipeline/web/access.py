@@ -1,0 +1,191 @@
+"""Notes every request for the access log, without a wait for anybody.
+
+A request costs an entry in a queue in memory. A task takes the entries from there, batch by batch,
+and hands them to the broker; where all is one process, to the database. What is not handed on yet
+is lost when the process is killed: the requests of the last seconds.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import anyio
+from anyio import to_thread
+from peewee import PeeweeException
+from starlette.types import Scope
+
+from pipeline import broker, clock
+from pipeline.addresses import Network
+from pipeline.core import access_log
+from pipeline.core.access_log import MOST_IN_BATCH, MOST_PATH, MOST_TEXT, Record
+from pipeline.errors import QuaylineError
+from pipeline.settings import Settings
+from pipeline.web import addresses, peers
+from pipeline.web.figures import Figures
+from pipeline.web.resources import resource_of
+
+log = logging.getLogger(__name__)
+
+#: Where in a scope the owner of the request's token stands.
+CALLER = "quayline.caller"
+
+#: Entries in memory, some 500 bytes each; of more the oldest are dropped.
+MOST_WAITING = 20_000
+#: For what is left when the server ends.
+CLOSE_S = 10.0
+
+#: Asked by machines, again and again, and never by a user.
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+HEARTBEATS = frozenset({"/api/v1/monitoring/heartbeat", "/t/{token}/api/v1/monitoring/heartbeat"})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known when a request was answered; it is put into words later, elsewhere."""
+
+    ended_at: float
+    method: str
+    path: str
+    route: str
+    status: int
+    seconds: float
+    user_id: str | None
+    path_params: dict[str, object]
+    peer: str
+    forwarded: bytes
+    agent: bytes
+    request_id: str
+
+
+class AccessLog:
+    """The entries of one application; it belongs to the event loop that it runs in."""
+
+    def __init__(self, settings: Settings, figures: Figures) -> None:
+        self._settings = settings
+        self._records = figures.access_records
+        self._trusted = settings.trusted_proxies
+        self._unnoted = PROBES | (HEARTBEATS if settings.access_log == "requests" else set())
+        self._waiting: deque[Entry] = deque()
+        self._dropped = 0
+        self._batch: list[Record] = []
+        self._is_full = asyncio.Event()
+        # A thread of its own: a broker that is slow takes none from the requests.
+        self._limiter = anyio.CapacityLimiter(1)
+
+    def note(self, scope: Scope, route: str, status: int, seconds: float) -> None:
+        """Remember the request; no wait, no error."""
+        if self._settings.access_log == "off" or route in self._unnoted:
+            return
+        if len(self._waiting) >= MOST_WAITING:
+            self._waiting.popleft()
+            self._dropped += 1
+        self._waiting.append(_entry(scope, route, status, seconds))
+        if len(self._waiting) >= MOST_IN_BATCH:
+            self._is_full.set()
+
+    async def run(self) -> None:
+        """Hand on what there is, every few seconds, or as soon as it is a whole batch."""
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.access_log_s):
+                    await self._is_full.wait()
+            except TimeoutError:
+                pass
+            self._is_full.clear()
+            if not await self.flush():
+                await asyncio.sleep(self._settings.access_log_s)
+
+    async def close(self) -> None:
+        """Hand on the rest, as far as it is taken within some seconds."""
+        with anyio.move_on_after(CLOSE_S):
+            await self.flush()
+        self._dropped += len(self._waiting) + len(self._batch)
+        self._tell_dropped()
+
+    async def flush(self) -> bool:
+        """Hand on all; False when that cannot be done now: it waits, within its bound."""
+        self._tell_dropped()
+        while self._batch or self._waiting:
+            if not await to_thread.run_sync(self._hand_on, limiter=self._limiter):
+                return False
+        return True
+
+    def _hand_on(self) -> bool:
+        """Hand on a batch: the one that was not taken before, with the ids that it had then."""
+        try:
+            if not self._batch:
+                number = min(MOST_IN_BATCH, len(self._waiting))
+                entries = [self._waiting.popleft() for _ in range(number)]
+                self._batch = [_record(each, self._trusted) for each in entries]
+            if not self._deliver():
+                return False
+            self._records.labels("handed_on").inc(len(self._batch))
+        except (QuaylineError, PeeweeException) as error:
+            log.warning("Requests could not be noted yet", extra={"error": str(error)})
+            return False
+        except Exception:
+            log.exception("Requests could not be noted")
+            self._dropped += len(self._batch)
+        self._batch = []
+        return True
+
+    def _deliver(self) -> bool:
+        if self._settings.embedded:
+            access_log.store(self._batch)
+            return True
+        told = broker.message(access_log.QUEUE, access_log.ACTOR, self._batch)
+        return broker.send([told])
+
+    def _tell_dropped(self) -> None:
+        if self._dropped:
+            log.warning("Requests are not in the access log", extra={"records": self._dropped})
+            self._records.labels("dropped").inc(self._dropped)
+            self._dropped = 0
+
+
+def _entry(scope: Scope, route: str, status: int, seconds: float) -> Entry:
+    forwarded = agent = b""
+    for name, value in scope["headers"]:
+        if name == b"user-agent":
+            agent = value[:MOST_TEXT]
+        elif name == b"x-forwarded-for":
+            # Of several lines, and of one that is long, the end is what proxies have written.
+            forwarded = (forwarded + b"," + value)[-1000:]
+    return Entry(
+        *(time.time(), scope["method"], scope["path"][: 2 * MOST_PATH], route, status, seconds),
+        scope.get(CALLER),
+        {name: value for name, value in scope.get("path_params", {}).items() if name != "token"},
+        (scope.get("client") or ("",))[0],
+        *(forwarded, agent, scope["quayline.request_id"]),
+    )
+
+
+def _record(entry: Entry, trusted: list[Network]) -> Record:
+    resource_type, resource_id = resource_of(entry.route, entry.path_params)
+    began_at = datetime.fromtimestamp(entry.ended_at - entry.seconds, UTC)
+    ip_address = peers.address(entry.peer, entry.forwarded.decode("latin-1"), trusted)
+    return Record(
+        id=str(clock.id_at(began_at)),
+        method=_shown(entry.method, 20) or "",
+        path=_shown(addresses.shown(entry.path), MOST_PATH) or "",
+        route=_shown(entry.route) or "",
+        status_code=entry.status,
+        response_time_ms=round(entry.seconds * 1000, 3),
+        user_id=_shown(entry.user_id),
+        resource_type=resource_type,
+        resource_id=_shown(addresses.shown(resource_id)) if resource_id else None,
+        ip_address=_shown(ip_address),
+        request_id=entry.request_id,
+        user_agent=_shown(addresses.shown(entry.agent.decode("utf-8", "replace"))),
+    )
+
+
+def _shown(text: str | None, most: int = MOST_TEXT) -> str | None:
+    """Return the text as one line of a terminal bears it, not longer than that; None for none."""
+    if not text:
+        return None
+    shown = "".join(each if each.isprintable() else "\ufffd" for each in text)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"

@@ -1,0 +1,24 @@
+"""What a request was about: type and id of a resource, read from the address of its route."""
+
+from collections.abc import Mapping
+
+#: Words of addresses whose resource has another name, or whose singular is not theirs less an s.
+_NAMED = {
+    "monitoring": "execution",
+    "task": "execution",
+    "dead-letters": "dead_letter",
+    "access-log": "access_log",
+    "statistics": "statistics",
+}
+_PREFIX = "/api/v1/"
+
+
+def resource_of(route: str, parameters: Mapping[str, object]) -> tuple[str | None, str | None]:
+    """Return both for a declared route and its path's parameters; None for what there is not."""
+    _, prefix, rest = route.partition(_PREFIX)
+    if not prefix:
+        return None, None
+    word = rest.partition("/")[0]
+    kind = _NAMED.get(word) or word.removesuffix("s").replace("-", "_")
+    first = next(iter(parameters.values()), None)
+    return kind, None if first is None else str(first)
