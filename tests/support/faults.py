@@ -39,6 +39,7 @@ TRIVIAL = "tests.support.trivial.actors"
 QUEUES = (
     *("monitoring", "zip_processing", "sql_analysis", "trivial_plan", "trivial_work"),
     *("task_execution", "docker_management", "fast_tasks", "heavy_tasks"),
+    *("access_log", "statistics"),
     *("contract", "contract_other"),
 )
 
