@@ -16,6 +16,7 @@ from pipeline.cli.panels import PanelCommand
 from pipeline.cli.schedules import schedules
 from pipeline.cli.services import services
 from pipeline.cli.settings_table import settings
+from pipeline.cli.statistics import access_log, statistics
 from pipeline.cli.templates import templates
 from pipeline.cli.timetable import timetable
 from pipeline.cli.tokens import tokens
@@ -52,6 +53,8 @@ for panel, name, command in (
     (SERVICE, "doctor", doctor),
     (SERVICE, "fsck", repair.fsck),
     (SERVICE, "upkeep", upkeep),
+    (SERVICE, "statistics", statistics),
+    (SERVICE, "access-log", access_log),
     (SERVICE, "backup", backup),
     (SERVICE, "restore", restore),
     (SERVICE, "settings", settings),

@@ -13,6 +13,10 @@ def upkeep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count what would be done; change nothing.")
     ] = False,
+    day: Annotated[
+        str | None,
+        typer.Option("--day", metavar="DAY", help="For one day, as 2026-11-01, where it counts."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Do a chore here and now, and print its counts; without a NAME list them all.
@@ -23,6 +27,7 @@ def upkeep(
     from pipeline.cli.jobs import as_document
     from pipeline.cli.tables import print_table
     from pipeline.core import upkeep as known
+    from pipeline.core.statistics import named
 
     if name is None:
         rows = [(chore.name, chore.queue, chore.about) for chore in known.chores()]
@@ -33,8 +38,9 @@ def upkeep(
             print_table(("NAME", "QUEUE", "ABOUT"), rows)
         return
     chore = known.get(name)
+    wanted = None if day is None else named(day)
     with open_client() as client:
-        done = asdict(chore.run(client.context, dry_run))
+        done = asdict(chore.do(client.context, wanted, dry_run=dry_run))
     if as_json:
         typer.echo(as_document(done))
     else:

@@ -1,4 +1,4 @@
-"""Who asks is the connection's other end, or whom a trusted proxy names; never what a caller says."""
+"""Who asks is the connection's other end, or whom a trusted proxy names; no word of a caller's."""
 
 import pytest
 
