@@ -187,5 +187,7 @@ def _shown(text: str | None, most: int = MOST_TEXT) -> str | None:
     """Return the text as one line of a terminal bears it, not longer than that; None for none."""
     if not text:
         return None
-    shown = "".join(each if each.isprintable() else "\ufffd" for each in text)
+    shown = text
+    if not text.isprintable():
+        shown = "".join(each if each.isprintable() else "\ufffd" for each in text)
     return shown if len(shown) <= most else shown[: most - 1] + "…"

@@ -13,7 +13,7 @@ def address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
     What is no address ends the chain: nothing made up is noted.
     """
     found = peer
-    for told in reversed(forwarded.split(",")):
+    for told in reversed(forwarded.split(",") if trusted else ()):
         if not _is_trusted(found, trusted):
             break
         named = _bare(told)

@@ -9,7 +9,7 @@ from tests.benchmarks.figures import Figure
 
 BENCHES = ("rollup", "cold", "warm", "first", "scale", "rss")
 #: Run only when named: they take long.
-LONG = ("load", "fair", "heartbeats")
+LONG = ("load", "fair", "heartbeats", "access")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from pipeline.core.statistics.access import access_figures
 from pipeline.core.statistics.system import system_figures
 from pipeline.core.upkeep.retention import clean_old_data
 from pipeline.errors import Refused
+from pipeline.signatures import misfit
 from pipeline.states import TERMINAL_JOB
 from pipeline.store.database import as_json, dialect, execute, proxy, session, transaction
 from pipeline.store.models import utc_value
@@ -475,3 +476,27 @@ def test_jobs_of_a_day_are_found_by_indexes(context: Context) -> None:
             *(utc_value(start), utc_value(end)),
         )
     assert "jobs_by_end" in str(plan)
+
+
+def test_actors_make_the_day_that_they_are_told(context: Context, at: Clock) -> None:
+    from actors.statistics import generate_access_statistics, generate_statistics
+
+    requests(NOW - timedelta(days=9))
+    for actor in (generate_statistics, generate_access_statistics):
+        actor.fn("2026-03-21")
+        actor.fn("2026-03-21")
+        assert misfit(actor.fn, ("2026-03-21",), {}) == misfit(actor.fn, (), {}) == ""
+        assert misfit(actor.fn, ("21.3.2026",), {})
+    [told] = statistics.listed(date(2026, 1, 1), NOW.date())
+    assert (told.day, len(told.parts)) == (date(2026, 3, 21), 2)
+    assert totals() == {"2026-03-21": 1}
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "2099-01-01"])
+def test_day_that_cannot_be_is_one_line_of_the_log(
+    context: Context, at: Clock, day: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    from actors.statistics import generate_statistics
+
+    generate_statistics.fn(day)
+    assert [each.getMessage() for each in caplog.records] == ["A chore could not be done"]
