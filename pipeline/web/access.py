@@ -34,6 +34,10 @@ CALLER = "quayline.caller"
 
 #: Entries in memory, some 500 bytes each; of more the oldest are dropped.
 MOST_WAITING = 20_000
+#: Batches that wait for a worker, a million requests; nobody takes them, and RabbitMQ need not
+#: keep more. How many there are is asked once in so many seconds.
+MOST_QUEUED = 5000
+LOOK_S = 30.0
 #: For what is left when the server ends.
 CLOSE_S = 10.0
 
@@ -58,6 +62,7 @@ class Entry:
     forwarded: bytes
     agent: bytes
     request_id: str
+    location: str
 
 
 class AccessLog:
@@ -72,17 +77,21 @@ class AccessLog:
         self._dropped = 0
         self._batch: list[Record] = []
         self._is_full = asyncio.Event()
+        self._looked_at = -LOOK_S
+        self._is_taken = True
         # A thread of its own: a broker that is slow takes none from the requests.
         self._limiter = anyio.CapacityLimiter(1)
 
-    def note(self, scope: Scope, route: str, status: int, seconds: float) -> None:
-        """Remember the request; no wait, no error."""
+    def note(
+        self, scope: Scope, route: str, status: int, seconds: float, location: str = ""
+    ) -> None:
+        """Remember the request, and where what it made is; no wait, no error."""
         if self._settings.access_log == "off" or route in self._unnoted:
             return
         if len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft()
             self._dropped += 1
-        self._waiting.append(_entry(scope, route, status, seconds))
+        self._waiting.append(_entry(scope, route, status, seconds, location))
         if len(self._waiting) >= MOST_IN_BATCH:
             self._is_full.set()
 
@@ -137,7 +146,17 @@ class AccessLog:
             access_log.store(self._batch)
             return True
         told = broker.message(access_log.QUEUE, access_log.ACTOR, self._batch)
-        return broker.send([told])
+        return self._somebody_takes() and broker.send([told])
+
+    def _somebody_takes(self) -> bool:
+        """Tell whether few enough batches wait; a broker that is away says so when it is sent to."""
+        if time.monotonic() - self._looked_at >= LOOK_S:
+            self._looked_at = time.monotonic()
+            queued = broker.waiting(access_log.QUEUE) or 0
+            self._is_taken = queued <= MOST_QUEUED
+            if not self._is_taken:
+                log.warning("No worker takes the access log", extra={"queued": queued})
+        return self._is_taken
 
     def _tell_dropped(self) -> None:
         if self._dropped:
@@ -146,7 +165,7 @@ class AccessLog:
             self._dropped = 0
 
 
-def _entry(scope: Scope, route: str, status: int, seconds: float) -> Entry:
+def _entry(scope: Scope, route: str, status: int, seconds: float, location: str) -> Entry:
     forwarded = agent = b""
     for name, value in scope["headers"]:
         if name == b"user-agent":
@@ -159,12 +178,12 @@ def _entry(scope: Scope, route: str, status: int, seconds: float) -> Entry:
         scope.get(CALLER),
         {name: value for name, value in scope.get("path_params", {}).items() if name != "token"},
         (scope.get("client") or ("",))[0],
-        *(forwarded, agent, scope["quayline.request_id"]),
+        *(forwarded, agent, scope["quayline.request_id"], location[:MOST_PATH]),
     )
 
 
 def _record(entry: Entry, trusted: list[Network]) -> Record:
-    resource_type, resource_id = resource_of(entry.route, entry.path_params)
+    resource_type, resource_id = resource_of(entry.route, entry.path_params, entry.location)
     began_at = datetime.fromtimestamp(entry.ended_at - entry.seconds, UTC)
     ip_address = peers.address(entry.peer, entry.forwarded.decode("latin-1"), trusted)
     return Record(

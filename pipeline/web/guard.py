@@ -51,12 +51,12 @@ class Guard:
             try:
                 await self._app(scope, receive, answering)
             finally:
-                self._tell(scope, answering.status, time.perf_counter() - began)
+                self._tell(scope, answering, time.perf_counter() - began)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        route = addresses.declared(scope)
+    def _tell(self, scope: Scope, answering: "_Answering", seconds: float) -> None:
+        route, status = addresses.declared(scope), answering.status
         self._service.figures.answered(scope["method"], route, status, seconds)
-        self._service.access.note(scope, route, status, seconds)
+        self._service.access.note(scope, route, status, seconds, answering.location)
         log.log(
             logging.DEBUG if route in CHATTER else logging.INFO,
             "A request was answered",
@@ -129,6 +129,7 @@ class _Answering:
         self._send = send
         self.request_id = request_id
         self.status = 0
+        self.location = ""
 
     async def __call__(self, message: Message) -> None:
         """Send the message."""
@@ -138,4 +139,6 @@ class _Answering:
             for name, value in SECURITY.items():
                 headers.setdefault(name, value)
             headers[REQUEST_ID] = self.request_id
+            if 200 <= self.status < 300:
+                self.location = headers.get("Location", "")
         await self._send(message)

@@ -149,6 +149,13 @@ def test_batch_that_cannot_be_written_waits_in_the_queue_again(
     assert len(listed()) == 2
 
 
+def test_record_that_no_database_takes_costs_itself_alone(context: Context) -> None:
+    batch = [record(), record(status_code=-1, response_time_ms=-1.0), record()]
+    access_intake.take(batch)
+    assert {each.id for each in listed()} == {uuid.UUID(batch[n]["id"]) for n in (0, 2)}
+    assert make.take_messages() == []
+
+
 def test_batch_that_neither_database_nor_broker_takes_is_tried_again(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,13 @@ def test_each_request_is_a_row(quick: Api) -> None:
     assert all("secret" not in str(row) for row in rows)
 
 
+def test_submission_is_about_the_job_that_it_makes(quick: Api) -> None:
+    answer = quick.caller().post("/api/v1/jobs", json={"kind": "trivial", "parameters": {}})
+    assert answer.status_code < 300, answer.text
+    [row] = noted(1)
+    assert (row.resource_type, row.resource_id) == ("job", answer.json()["id"])
+
+
 def test_probes_and_heartbeats_are_left_out_and_what_else_containers_say_is_not(
     quick: Api, running: Callable[..., Running]
 ) -> None:

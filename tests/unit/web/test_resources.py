@@ -27,3 +27,9 @@ def test_resource(
     route: str, parameters: dict[str, str], found: tuple[str | None, str | None]
 ) -> None:
     assert resource_of(route, parameters) == found
+
+
+def test_resource_that_was_made_is_that_of_its_location() -> None:
+    location = "/api/v1/jobs/7"
+    assert resource_of("/api/v1/jobs", {}, location) == ("job", "7")
+    assert resource_of("/api/v1/jobs/{job_id}/retry", {"job_id": "6"}, location) == ("job", "6")
