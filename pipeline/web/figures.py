@@ -55,6 +55,8 @@ class Figures:
             ("outcome",),
             registry=self.registry,
         )
+        # Its first increase is one that somebody is told of.
+        self.access_records.labels("dropped").inc(0)
         self.upload_bytes = Counter(
             "quayline_upload_bytes", "Bytes of uploads received.", registry=self.registry
         )

@@ -6,12 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import httpx
 import psycopg
 import pytest
 
+from pipeline import broker
 from tests.support.faults import Fleet
 from tests.support.servers import Postgres, Rabbit
 from tests.support.waiting import eventually
@@ -165,3 +167,17 @@ def test_killed_api_loses_the_requests_of_its_last_seconds_alone(fleet: Fleet) -
     found = noted(fleet)
     assert max(found.values()) == 1
     assert {f"r{number}" for number in range(30)} <= set(found)
+
+
+def test_figures_of_a_day_are_made_by_a_worker_that_is_rung(fleet: Fleet) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    with running(fleet.worker(module="actors", queues=("statistics",))):
+        for actor in ("generate_statistics", "generate_access_statistics"):
+            assert broker.send([broker.message("statistics", actor, today)] * 2)
+
+        def parts() -> list[str]:
+            with psycopg.connect(fleet.settings.database) as connection:
+                rows = connection.execute("SELECT part FROM statistics_days ORDER BY part")
+                return [part for (part,) in rows]
+
+        eventually(lambda: parts() == ["access", "system"], within_s=30, what="both are made")
