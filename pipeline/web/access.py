@@ -9,28 +9,21 @@ import asyncio
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import anyio
 from anyio import to_thread
 from peewee import PeeweeException
 from starlette.types import Scope
 
-from pipeline import broker, clock
-from pipeline.addresses import Network
+from pipeline import broker
 from pipeline.core import access_log
-from pipeline.core.access_log import MOST_IN_BATCH, MOST_PATH, MOST_TEXT, Record
+from pipeline.core.access_log import MOST_IN_BATCH, Record
 from pipeline.errors import QuaylineError
 from pipeline.settings import Settings
-from pipeline.web import addresses, peers
+from pipeline.web.entries import Entry, noticed, record_of
 from pipeline.web.figures import Figures
-from pipeline.web.resources import resource_of
 
 log = logging.getLogger(__name__)
-
-#: Where in a scope the owner of the request's token stands.
-CALLER = "quayline.caller"
 
 #: Entries in memory, some 500 bytes each; of more the oldest are dropped.
 MOST_WAITING = 20_000
@@ -44,25 +37,6 @@ CLOSE_S = 10.0
 #: Asked by machines, again and again, and never by a user.
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 HEARTBEATS = frozenset({"/api/v1/monitoring/heartbeat", "/t/{token}/api/v1/monitoring/heartbeat"})
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What is known when a request was answered; it is put into words later, elsewhere."""
-
-    ended_at: float
-    method: str
-    path: str
-    route: str
-    status: int
-    seconds: float
-    user_id: str | None
-    path_params: dict[str, object]
-    peer: str
-    forwarded: bytes
-    agent: bytes
-    request_id: str
-    location: str
 
 
 class AccessLog:
@@ -91,7 +65,7 @@ class AccessLog:
         if len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft()
             self._dropped += 1
-        self._waiting.append(_entry(scope, route, status, seconds, location))
+        self._waiting.append(noticed(scope, route, status, seconds, location))
         if len(self._waiting) >= MOST_IN_BATCH:
             self._is_full.set()
 
@@ -128,7 +102,7 @@ class AccessLog:
             if not self._batch:
                 number = min(MOST_IN_BATCH, len(self._waiting))
                 entries = [self._waiting.popleft() for _ in range(number)]
-                self._batch = [_record(each, self._trusted) for each in entries]
+                self._batch = [record_of(each, self._trusted) for each in entries]
             if not self._deliver():
                 return False
             self._records.labels("handed_on").inc(len(self._batch))
@@ -149,7 +123,7 @@ class AccessLog:
         return self._somebody_takes() and broker.send([told])
 
     def _somebody_takes(self) -> bool:
-        """Tell whether few enough batches wait; a broker that is away says so when it is sent to."""
+        """Tell whether few enough batches wait; a broker that is away says so at the sending."""
         if time.monotonic() - self._looked_at >= LOOK_S:
             self._looked_at = time.monotonic()
             queued = broker.waiting(access_log.QUEUE) or 0
@@ -163,50 +137,3 @@ class AccessLog:
             log.warning("Requests are not in the access log", extra={"records": self._dropped})
             self._records.labels("dropped").inc(self._dropped)
             self._dropped = 0
-
-
-def _entry(scope: Scope, route: str, status: int, seconds: float, location: str) -> Entry:
-    forwarded = agent = b""
-    for name, value in scope["headers"]:
-        if name == b"user-agent":
-            agent = value[:MOST_TEXT]
-        elif name == b"x-forwarded-for":
-            # Of several lines, and of one that is long, the end is what proxies have written.
-            forwarded = (forwarded + b"," + value)[-1000:]
-    return Entry(
-        *(time.time(), scope["method"], scope["path"][: 2 * MOST_PATH], route, status, seconds),
-        scope.get(CALLER),
-        {name: value for name, value in scope.get("path_params", {}).items() if name != "token"},
-        (scope.get("client") or ("",))[0],
-        *(forwarded, agent, scope["quayline.request_id"], location[:MOST_PATH]),
-    )
-
-
-def _record(entry: Entry, trusted: list[Network]) -> Record:
-    resource_type, resource_id = resource_of(entry.route, entry.path_params, entry.location)
-    began_at = datetime.fromtimestamp(entry.ended_at - entry.seconds, UTC)
-    ip_address = peers.address(entry.peer, entry.forwarded.decode("latin-1"), trusted)
-    return Record(
-        id=str(clock.id_at(began_at)),
-        method=_shown(entry.method, 20) or "",
-        path=_shown(addresses.shown(entry.path), MOST_PATH) or "",
-        route=_shown(entry.route) or "",
-        status_code=entry.status,
-        response_time_ms=round(entry.seconds * 1000, 3),
-        user_id=_shown(entry.user_id),
-        resource_type=resource_type,
-        resource_id=_shown(addresses.shown(resource_id)) if resource_id else None,
-        ip_address=_shown(ip_address),
-        request_id=entry.request_id,
-        user_agent=_shown(addresses.shown(entry.agent.decode("utf-8", "replace"))),
-    )
-
-
-def _shown(text: str | None, most: int = MOST_TEXT) -> str | None:
-    """Return the text as one line of a terminal bears it, not longer than that; None for none."""
-    if not text:
-        return None
-    shown = text
-    if not text.isprintable():
-        shown = "".join(each if each.isprintable() else "\ufffd" for each in text)
-    return shown if len(shown) <= most else shown[: most - 1] + "…"

@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from pipeline.core import executions
 from pipeline.core.api_tokens import ApiToken, Role
-from pipeline.web.access import CALLER
+from pipeline.web.entries import CALLER
 from pipeline.web.problems import HttpProblem, unauthenticated
 from pipeline.web.service import Service, Serving
 

@@ -10,7 +10,6 @@ from pipeline.core import executions
 from pipeline.core.executions import Execution
 from pipeline.errors import NotFound
 from pipeline.web import job_rows
-from pipeline.web.access import CALLER
 from pipeline.web.callback_bodies import ExecutionStatus, LastHeartbeat
 from pipeline.web.callers import (
     ContainerCredentials,
@@ -20,6 +19,7 @@ from pipeline.web.callers import (
     run_of,
     sees,
 )
+from pipeline.web.entries import CALLER
 from pipeline.web.problems import responses
 from pipeline.web.service import Serving
 

@@ -10,6 +10,7 @@ from pipeline.core.access_log import MOST_IN_BATCH
 from pipeline.settings import Settings
 from pipeline.web import access
 from pipeline.web.access import AccessLog
+from pipeline.web.entries import CALLER
 from pipeline.web.figures import Figures
 
 
@@ -138,7 +139,7 @@ def test_no_more_is_sent_while_nobody_takes_it(
         ({"headers": [(b"user-agent", b"\xff\x00")]}, "user_agent", "\ufffd\ufffd"),
         ({"headers": [(b"user-agent", b"")]}, "user_agent", None),
         ({"client": None}, "ip_address", None),
-        ({access.CALLER: "ann\nbob"}, "user_id", "ann\ufffdbob"),
+        ({CALLER: "ann\nbob"}, "user_id", "ann\ufffdbob"),
         ({"path_params": {"token": "7.abc", "name": "n"}}, "resource_id", "n"),
     ],
 )
