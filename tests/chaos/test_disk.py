@@ -206,7 +206,7 @@ class Embedded:
 
 #: So much is free when `quayline lint` begins, in KiB: it fails at another step with each; with the
 #: higher ones in mid-job, which is noticed once what was done cannot be written for some seconds.
-FREE_KIB = (0, 16, 64, 150, 400), (0, 16, 32, 64, 100, 150, 200, 300, 400, 600, 900)
+FREE_KIB = (0, 16, 64, 150, 400, 900), (0, 16, 32, 64, 100, 150, 200, 300, 400, 600, 750, 900, 1200)
 
 
 def test_quayline_lint_on_a_full_disk_says_so(disk: Disk, tmp_path: Path, form: Form) -> None:
