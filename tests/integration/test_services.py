@@ -352,7 +352,7 @@ def alive(pid: int) -> bool:
 def test_heavy_call_that_dies_costs_only_itself(
     client: Client, task: str, reason: str, error: str
 ) -> None:
-    job = client.service("test", "brief", task=task)
+    job = client.service("test", "once", task=task)
     told = ended(job)
     assert (job.status, told["reason"]) == ("failed", reason)
     assert error in told["error"]
@@ -386,7 +386,7 @@ def test_heavy_call_goes_on_in_the_next_process_when_this_one_closes(tmp_path: P
 
 @pytest.mark.parametrize("heavy", [False, True])
 def test_long_work_goes_on_in_pieces(client: Client, heavy: bool) -> None:
-    job = client.service("test", "brief", task="pieces", input={"pieces": 5}, heavy=heavy)
+    job = client.service("test", "once", task="pieces", input={"pieces": 5}, heavy=heavy)
     told = ended(job)
     assert told["result"] == {"pieces": 5}
     assert told["context"]["runs"] == 6

@@ -239,6 +239,11 @@ class BriefService(HeavyService):
     """The same, with little time."""
 
 
+@service("test", "once", heavy=True, limits=Limits(time_limit_s=60.0, max_attempts=1))
+class OnceService(HeavyService):
+    """The same, with all the time that a busy machine takes to start it, and one try."""
+
+
 @service("test", "single", heavy=True, limits=Limits(concurrency=1, time_limit_s=1.0))
 class SingleService(HeavyService):
     """The same, one after the other."""
