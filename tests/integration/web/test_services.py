@@ -225,7 +225,6 @@ def test_call_that_cannot_be_one_is_refused(
     assert caller.get("/api/v1/jobs").json()["items"] == []
 
 
-@pytest.mark.usefixtures("worked")
 def test_examples_of_submissions_are_ones_that_are_taken(api: Api) -> None:
     caller = api.caller()
     document = caller.get("/openapi.json").json()
