@@ -10,7 +10,7 @@ import typer
 
 from pipeline.cli.exits import CLEAN, FAILED, UNABLE
 from pipeline.cli.faults import note, say
-from pipeline.cli.jobs import JobId
+from pipeline.cli.options import JobId
 from pipeline.errors import Refused
 
 if TYPE_CHECKING:

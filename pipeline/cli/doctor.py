@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.exits import UNABLE
+from pipeline.cli.options import Json
 
 if TYPE_CHECKING:
     from pipeline.cli.checks import Check
@@ -20,7 +21,7 @@ def doctor(
     show_settings: Annotated[
         bool, typer.Option("--settings", help="Show every QUAYLINE_* setting instead.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check database, storage, broker, SQLFluff, Docker, disk and clock.
 

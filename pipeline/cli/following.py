@@ -11,7 +11,7 @@ from pipeline.cli.interrupts import Interrupted, Interrupts, leave_at_once
 from pipeline.errors import DatabaseUnavailable, StorageUnavailable, WaitTimeout
 
 if TYPE_CHECKING:
-    from pipeline.producer import Job, Progress
+    from pipeline.producer import Client, Job, Progress
 
 POLL_S = 0.1
 #: With workers elsewhere, silence for so long is told, once.
@@ -107,6 +107,29 @@ class Follower:
         hindered = idle_s >= TROUBLE_S and self._in_trouble(idle_s)
         if self._embedded and (hindered or idle_s >= AWAY_S):
             self._check_room()
+
+
+def follow(
+    client: "Client",
+    job: "Job",
+    display: Display,
+    interrupts: Interrupts,
+    *,
+    timeout_s: float | None = None,
+) -> None:
+    """Return once the job's reports stand, and the display is closed; ``Interrupted`` at the first
+    signal. Where this process does the work, a full disk ends it."""
+    try:
+        Follower(
+            *(job, display, interrupts),
+            embedded=client.settings.embedded,
+            check_room=client.check_room,
+            in_trouble=client.in_trouble,
+        ).to_end(timeout_s)
+    except StorageUnavailable as error:
+        leave_full(error, job.id, display)
+    finally:
+        display.close()
 
 
 def leave_full(error: StorageUnavailable, job_id: str, display: Display) -> NoReturn:

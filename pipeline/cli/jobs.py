@@ -10,14 +10,11 @@ import typer
 
 from pipeline.cli.asking import Form
 from pipeline.cli.faults import note
+from pipeline.cli.options import JobId, Json, Quiet, Timeout
 from pipeline.states import TERMINAL_JOB, JobState
 
 if TYPE_CHECKING:
     from pipeline.producer import Client, Job
-
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
 
 #: What `jobs` tells of a job.
 BRIEF = ("id", "kind", "state", "reason", "done", "total", "priority", "owner", "labels")
@@ -96,9 +93,7 @@ def show(
 
 def wait(
     job: JobId,
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", help="Wait at most so long.")
-    ] = None,
+    timeout: Timeout = None,
     quiet: Quiet = False,
 ) -> None:
     """Wait for a job's end; the exit code is lint's, or whether it succeeded.
@@ -119,9 +114,8 @@ def wait_for(
 ) -> int:
     """Follow the job, tell how it ended, and return the exit code."""
     from pipeline.cli.display import display_for
-    from pipeline.cli.following import Follower, leave_full
+    from pipeline.cli.following import follow
     from pipeline.cli.interrupts import Interrupted, Interrupts
-    from pipeline.errors import StorageUnavailable
 
     title = str((job.info()["source"] or {}).get("name") or job.id)
     with Interrupts() as interrupts:
@@ -129,35 +123,23 @@ def wait_for(
         client.start()
         display = display_for(title, quiet=quiet)
         try:
-            Follower(
-                *(job, display, interrupts),
-                embedded=client.settings.embedded,
-                check_room=client.check_room,
-                in_trouble=client.in_trouble,
-            ).to_end(timeout_s)
-        except StorageUnavailable as error:
-            leave_full(error, job.id, display)
+            follow(client, job, display, interrupts, timeout_s=timeout_s)
         except Interrupted:
             note(f"The job was not cancelled; `quayline cancel {job.id}` does that.")
             raise
-        finally:
-            display.close()
         return _conclude(job, quiet=quiet)
 
 
 def _conclude(job: "Job", *, quiet: bool) -> int:
     """Tell how the job ended, as its kind does, and return the exit code."""
+    from pipeline.cli import containers, services, verdicts
+    from pipeline.kinds.service.spec import KIND_NAMES
+
     kind = job.info()["kind"]
     if kind == "container":
-        from pipeline.cli import containers
-
         return containers.conclude(job, containers.Teller(quiet=quiet))
-    if kind in ("service", "heavy_service"):
-        from pipeline.cli import services
-
+    if kind in KIND_NAMES:
         return services.conclude(job, quiet=quiet)
-    from pipeline.cli import verdicts
-
     return verdicts.conclude(job, (), quiet=quiet)
 
 

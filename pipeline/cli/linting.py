@@ -10,7 +10,6 @@ import typer
 from pipeline.cli.asking import JobAsk, LintAsk, SubmitAsk, taking
 from pipeline.cli.faults import note
 from pipeline.cli.interrupts import Interrupted, Interrupts, leave_at_once
-from pipeline.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from pipeline.cli.outputs import Output
@@ -147,21 +146,11 @@ class LintRun:
 
     def _follow(self, job: "Job", name: str, outputs: "Sequence[Output]") -> int:
         from pipeline.cli.display import display_for
-        from pipeline.cli.following import Follower, leave_full
+        from pipeline.cli.following import follow
         from pipeline.cli.verdicts import conclude
 
         display = display_for(name, quiet=self._asked.quiet)
-        try:
-            Follower(
-                *(job, display, self._interrupts),
-                embedded=self._client.settings.embedded,
-                check_room=self._client.check_room,
-                in_trouble=self._client.in_trouble,
-            ).to_end()
-        except StorageUnavailable as error:
-            leave_full(error, job.id, display)
-        finally:
-            display.close()
+        follow(self._client, job, display, self._interrupts)
         if len(self._jobs) > 1 and any(output.path is None for output in outputs):
             typer.echo(f"# {name}")
         return conclude(job, outputs, quiet=self._asked.quiet)

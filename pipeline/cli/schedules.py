@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.faults import note
-from pipeline.cli.jobs import Json
+from pipeline.cli.options import Deadline, FromJob, Json, Labels, Owner, Priority, ValueFile, Values
 from pipeline.cli.panels import PanelGroup
+from pipeline.cli.tables import print_table, shown
 from pipeline.errors import Refused
 from pipeline.states import CatchUp, Overlap
 
@@ -39,14 +40,7 @@ def create(
     kind: Annotated[
         str | None, typer.Option("--kind", metavar="KIND", help="Of its jobs (container).")
     ] = None,
-    from_job: Annotated[
-        str | None,
-        typer.Option(
-            "--from-job",
-            metavar="JOB",
-            help="Repeat this job: its kind, parameters and stored source.",
-        ),
-    ] = None,
+    from_job: FromJob = None,
     template: Annotated[
         str | None,
         typer.Option(
@@ -55,14 +49,8 @@ def create(
             help="In place of FILE: that version of a template as it is now.",
         ),
     ] = None,
-    values: Annotated[
-        list[str] | None,
-        typer.Option(*("--var", "-v"), metavar="NAME=VALUE", help="A value of the template."),
-    ] = None,
-    value_file: Annotated[
-        Path | None,
-        typer.Option("--var-file", metavar="FILE.json", help="An object of values; --var wins."),
-    ] = None,
+    values: Values = None,
+    value_file: ValueFile = None,
     cron: Annotated[
         str | None,
         typer.Option("--cron", metavar="EXPRESSION", help="MINUTE HOUR DAY MONTH WEEKDAY."),
@@ -95,21 +83,10 @@ def create(
         ),
     ] = Overlap.SKIP,
     disabled: Annotated[bool, typer.Option("--disabled", help="Do not let it fire yet.")] = False,
-    priority: Annotated[
-        int | None,
-        typer.Option("--priority", metavar="0-9", min=0, max=9, help="Of its jobs (5)."),
-    ] = None,
-    labels: Annotated[
-        list[str] | None,
-        typer.Option("--label", metavar="KEY=VALUE", help="A label of its jobs; several times."),
-    ] = None,
-    owner: Annotated[
-        str, typer.Option("--owner", metavar="NAME", help="Whose jobs they are.")
-    ] = "",
-    deadline: Annotated[
-        float | None,
-        typer.Option("--deadline", metavar="SECONDS", help="Stop a job that takes longer."),
-    ] = None,
+    priority: Priority = None,
+    labels: Labels = None,
+    owner: Owner = "",
+    deadline: Deadline = None,
 ) -> None:
     """Let a job be submitted at certain times; what could not be submitted is refused now."""
     from pipeline.cli.clients import open_client
@@ -169,7 +146,6 @@ def list_schedules(as_json: Json = False) -> None:
     """List the schedules by name, each with its next time and its last."""
     from pipeline.cli.clients import open_client
     from pipeline.cli.jobs import as_document
-    from pipeline.cli.tables import print_table
 
     with open_client() as client:
         found = client.schedules.list()
@@ -201,7 +177,6 @@ def show(
     """Show one with what came of its last times."""
     from pipeline.cli.clients import open_client
     from pipeline.cli.jobs import as_document
-    from pipeline.cli.tables import print_table
 
     with open_client() as client:
         found = client.schedules.get(name)
@@ -269,8 +244,3 @@ def _next(told: "Schedule") -> str:
     if not told.enabled:
         return "off"
     return "ended" if told.next_fire_at is None else f"next {shown(told.next_fire_at)}"
-
-
-def shown(moment: datetime | None) -> str:
-    """Return the moment as local time, or a dash."""
-    return "-" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

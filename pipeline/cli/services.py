@@ -11,7 +11,8 @@ import typer
 
 from pipeline.cli.exits import CLEAN, FAILED, UNABLE
 from pipeline.cli.faults import note, say
-from pipeline.cli.jobs import Json, Quiet, as_document
+from pipeline.cli.jobs import as_document
+from pipeline.cli.options import Deadline, Json, Key, Labels, Owner, Priority, Quiet, Timeout
 from pipeline.cli.panels import PanelGroup
 from pipeline.errors import Refused
 
@@ -31,8 +32,7 @@ NOT_ANSWERED = frozenset({"bad_request", "corrupt", "storage", "cancelled", "dea
 def list_services(as_json: Json = False) -> None:
     """List what workers have offered."""
     from pipeline.cli.clients import open_client
-    from pipeline.cli.schedules import shown
-    from pipeline.cli.tables import print_table
+    from pipeline.cli.tables import brief, print_table, shown
 
     with open_client() as client:
         found = client.services
@@ -47,7 +47,7 @@ def list_services(as_json: Json = False) -> None:
             *(each.mode, each.name, "heavy" if each.heavy else "fast"),
             ", ".join([*each.tasks, *(["…"] if each.takes_any else [])]),
             shown(each.seen_at),
-            (each.description.strip().splitlines() or [""])[0],
+            brief(each.description),
         ]
         for each in found
     ]
@@ -82,28 +82,15 @@ def run(
     waiting: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Wait for the result, or print the job's id.")
     ] = True,
-    follow: Annotated[
+    following: Annotated[
         bool, typer.Option("--follow", "-f", help="Tell its progress and output as they come.")
     ] = False,
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", help="Wait at most so long.")
-    ] = None,
-    priority: Annotated[
-        int, typer.Option("--priority", metavar="0-9", min=0, max=9, help="9 is urgent.")
-    ] = 5,
-    labels: Annotated[
-        list[str] | None,
-        typer.Option("--label", metavar="KEY=VALUE", help="A label of its job; several times."),
-    ] = None,
-    owner: Annotated[str, typer.Option("--owner", metavar="NAME", help="Whose job it is.")] = "",
-    key: Annotated[
-        str | None,
-        typer.Option("--key", metavar="TEXT", help="The same key again is the same job."),
-    ] = None,
-    deadline: Annotated[
-        float | None,
-        typer.Option("--deadline", metavar="SECONDS", help="Stop it when it takes longer."),
-    ] = None,
+    timeout: Timeout = None,
+    priority: Priority = 5,
+    labels: Labels = None,
+    owner: Owner = "",
+    key: Key = None,
+    deadline: Deadline = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -124,7 +111,7 @@ def run(
             user_id=user,
             step=step,
             heavy=heavy,
-            priority=priority,
+            priority=5 if priority is None else priority,
             labels=labels_of(labels or ()),
             owner=owner,
             idempotency_key=key,
@@ -133,7 +120,7 @@ def run(
         if not waiting:
             typer.echo(job.id)
             return
-        followed(client, job, follow=follow, quiet=quiet, timeout_s=timeout)
+        followed(client, job, Teller(job, follow=following and not quiet), timeout_s=timeout)
         code = conclude(job, as_json=as_json, quiet=quiet)
     raise typer.Exit(code)
 
@@ -160,31 +147,19 @@ def document(told: str, option: str) -> Any:
     return found
 
 
-def followed(
-    client: "Client", job: "Job", *, follow: bool, quiet: bool, timeout_s: float | None
-) -> None:
+def followed(client: "Client", job: "Job", teller: "Teller", *, timeout_s: float | None) -> None:
     """Return once the job has ended; the first signal cancels it."""
-    from pipeline.cli.following import Follower, cancel_cleanly, leave_full
+    from pipeline.cli.following import cancel_cleanly, follow
     from pipeline.cli.interrupts import Interrupted, Interrupts
-    from pipeline.errors import StorageUnavailable
 
-    teller = Teller(job, follow=follow and not quiet)
     with Interrupts() as interrupts:
         interrupts.raising = False
         try:
-            Follower(
-                *(job, teller, interrupts),
-                embedded=client.settings.embedded,
-                check_room=client.check_room,
-                in_trouble=client.in_trouble,
-            ).to_end(timeout_s)
-        except StorageUnavailable as error:
-            leave_full(error, job.id, teller)
+            follow(client, job, teller, interrupts, timeout_s=timeout_s)
         except Interrupted:
             cancel_cleanly([job], teller)
-            raise
-        finally:
             teller.close()
+            raise
 
 
 class Teller:

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import typer
 
+from pipeline.cli.options import Json
+
 SECRET = "***"  # noqa: S105
 
 
@@ -22,7 +24,7 @@ class Told:
 
 
 def settings(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Json = False,
     as_sample: Annotated[
         bool, typer.Option("--sample", help="A file of variables with the defaults, to fill in.")
     ] = False,

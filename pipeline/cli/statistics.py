@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.cli.options import Json
+
 MOST_REQUESTS = 100_000
 
 First = Annotated[
     str | None, typer.Option("--from", metavar="DAY", help="The first day, as 2026-11-01.")
 ]
 Last = Annotated[str | None, typer.Option("--to", metavar="DAY", help="The last day.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 def statistics(
@@ -21,7 +22,7 @@ def statistics(
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Figures of this name alone.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Show the figures of days, the newest first: the last 31 where nothing else is said.
 
@@ -61,7 +62,7 @@ def access_log(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=MOST_REQUESTS, help="Most requests.")
     ] = 50,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Show requests to the API, the newest first: of the last 31 days, if nothing else is said."""
     from pipeline.cli.clients import open_client
@@ -96,8 +97,9 @@ def _row(told: Any) -> tuple[str, ...]:
 def _days(first: str | None, last: str | None, zone: str) -> tuple[date, date]:
     from pipeline.core.statistics import days
     from pipeline.errors import Refused
+    from pipeline.store.models import database_now
 
-    until = days.of(days.now(), zone) if last is None else days.named(last)
+    until = days.of(database_now(), zone) if last is None else days.named(last)
     since = until - timedelta(days=30) if first is None else days.named(first)
     if since > until:
         raise Refused(f"The first day, {since}, is after the last, {until}.")

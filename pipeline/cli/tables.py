@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 
 import typer
 
@@ -40,3 +41,14 @@ def _drawn(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
     Console().print(table)
+
+
+def shown(moment: datetime | None) -> str:
+    """Return the moment as local time, or a dash."""
+    return "-" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def brief(text: str) -> str:
+    """Return the first line of a text, shortened for a cell."""
+    first = (text.strip().splitlines() or [""])[0]
+    return first if len(first) <= 60 else f"{first[:60]}…"

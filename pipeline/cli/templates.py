@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.faults import note
-from pipeline.cli.jobs import Json, Quiet
+from pipeline.cli.options import (
+    Deadline,
+    FromJob,
+    Json,
+    Key,
+    Labels,
+    Owner,
+    Priority,
+    Quiet,
+    ValueFile,
+    Values,
+)
 from pipeline.cli.panels import PanelGroup
-from pipeline.cli.schedules import shown
+from pipeline.cli.tables import brief, print_table, shown
 from pipeline.errors import Refused
 
 if TYPE_CHECKING:
@@ -29,7 +40,6 @@ Ref = Annotated[
         show_default=False,
     ),
 ]
-Owner = Annotated[str, typer.Option("--owner", metavar="NAME", help="Whose it is.")]
 
 
 @templates.command("create")
@@ -43,14 +53,7 @@ def create(
             show_default=False,
         ),
     ] = None,
-    from_job: Annotated[
-        str | None,
-        typer.Option(
-            "--from-job",
-            metavar="JOB",
-            help="Repeat this job: its kind, parameters and stored source.",
-        ),
-    ] = None,
+    from_job: FromJob = None,
     owner: Owner = "",
     as_json: Json = False,
 ) -> None:
@@ -71,7 +74,6 @@ def create(
 def list_templates(as_json: Json = False) -> None:
     """List the newest version of each template that is not retired."""
     from pipeline.cli.clients import open_client
-    from pipeline.cli.tables import print_table
 
     with open_client() as client:
         found = client.templates.list()
@@ -82,7 +84,7 @@ def list_templates(as_json: Json = False) -> None:
         note("There are no templates.")
         return
     rows = [
-        [each.ref, each.kind, ", ".join(each.variables), each.owner, _line(each.description)]
+        [each.ref, each.kind, ", ".join(each.variables), each.owner, brief(each.description)]
         for each in found
     ]
     print_table(["TEMPLATE", "KIND", "VARIABLES", "OWNER", "WHAT FOR"], rows)
@@ -93,7 +95,6 @@ def show(ref: Ref, as_json: Json = False) -> None:
     """Show one version: its variables and parameters."""
     from pipeline.cli.clients import open_client
     from pipeline.cli.jobs import as_document
-    from pipeline.cli.tables import print_table
 
     with open_client() as client:
         found = client.templates.get(ref)
@@ -107,7 +108,7 @@ def show(ref: Ref, as_json: Json = False) -> None:
     if found.variables:
         typer.echo("")
         rows = [
-            [name, str(each.type), _given(each.default, each.is_required), _line(each.description)]
+            [name, str(each.type), _given(each.default, each.is_required), brief(each.description)]
             for name, each in found.variables.items()
         ]
         print_table(["VARIABLE", "TYPE", "DEFAULT", "WHAT IT IS"], rows)
@@ -119,7 +120,6 @@ def show(ref: Ref, as_json: Json = False) -> None:
 def versions(name: Name, as_json: Json = False) -> None:
     """List all versions of one, the newest first, retired ones too."""
     from pipeline.cli.clients import open_client
-    from pipeline.cli.tables import print_table
 
     with open_client() as client:
         found = client.templates.versions(name)
@@ -146,34 +146,13 @@ def retire(ref: Ref) -> None:
 @templates.command("submit")
 def submit(
     ref: Ref,
-    told: Annotated[
-        list[str] | None,
-        typer.Option(
-            *("--var", "-v"),
-            metavar="NAME=VALUE",
-            help="A value; what is no text is written as JSON. Several times.",
-        ),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("--var-file", metavar="FILE.json", help="An object of values; --var wins."),
-    ] = None,
-    priority: Annotated[
-        int | None, typer.Option("--priority", metavar="0-9", min=0, max=9, help="9 is urgent.")
-    ] = None,
-    labels: Annotated[
-        list[str] | None,
-        typer.Option("--label", metavar="KEY=VALUE", help="A label of the job; several times."),
-    ] = None,
+    told: Values = None,
+    file: ValueFile = None,
+    priority: Priority = None,
+    labels: Labels = None,
     owner: Owner = "",
-    key: Annotated[
-        str | None,
-        typer.Option("--key", metavar="TEXT", help="The same key again is the same job."),
-    ] = None,
-    deadline: Annotated[
-        float | None,
-        typer.Option("--deadline", metavar="SECONDS", help="Stop a job that takes longer."),
-    ] = None,
+    key: Key = None,
+    deadline: Deadline = None,
     waiting: Annotated[
         bool, typer.Option("--wait", help="Wait for its end, as wait does.")
     ] = False,
@@ -205,7 +184,7 @@ def submit(
 
 def values_of(told: Sequence[str], file: Path | None, template: "Template") -> dict[str, Any]:
     """Return the values as their variables have them: texts as they are, the rest from JSON."""
-    from pipeline.producer import read_document
+    from pipeline.producer.reading import read_document
 
     found: dict[str, Any] = {} if file is None else dict(read_document(file))
     for each in told:
@@ -250,8 +229,3 @@ def _given(default: Any, is_required: bool) -> str:
     if is_required:
         return "(needed)"
     return "" if default is None else json.dumps(default, ensure_ascii=False)
-
-
-def _line(text: str) -> str:
-    first = (text.strip().splitlines() or [""])[0]
-    return first if len(first) <= 60 else f"{first[:60]}…"

@@ -22,8 +22,7 @@ def timetable(
     from pipeline import clock
     from pipeline.cli.clients import open_client
     from pipeline.cli.jobs import as_document
-    from pipeline.cli.schedules import shown
-    from pipeline.cli.tables import print_table
+    from pipeline.cli.tables import print_table, shown
     from pipeline.core import timetable as told
 
     with open_client() as client:

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.cli.options import Json
+
 
 def upkeep(
     name: Annotated[
@@ -17,7 +19,7 @@ def upkeep(
         str | None,
         typer.Option("--day", metavar="DAY", help="For one day, as 2026-11-01, where it counts."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Do a chore here and now, and print its counts; without a NAME list them all.
 
