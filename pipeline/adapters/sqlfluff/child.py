@@ -7,6 +7,7 @@ import socket
 import sys
 from typing import Any
 
+from pipeline import processes
 from pipeline.adapters.sqlfluff import confinement, frames, landlock, seccomp
 from pipeline.adapters.sqlfluff.linting import Engine, failure
 from pipeline.states import Reason
@@ -42,15 +43,15 @@ def _settle(
     confinement.drop_root(user)
     landlock.keep_only(folders)
     confinement.limit_resources(address_space_bytes)
-    confinement.die_with_parent(zygote_pid)
+    processes.die_with_parent(zygote_pid)
     seccomp.lint_only()
 
 
 def _serve_one(connection: socket.socket, engine: Engine) -> None:
-    sizes = frames.receive_exactly(connection, frames.WORK.size)
+    sizes = processes.receive_exactly(connection, frames.WORK.size)
     header_size, data_size = frames.WORK.unpack(sizes)
-    header: dict[str, Any] = json.loads(frames.receive_exactly(connection, header_size))
-    data = frames.receive_exactly(connection, data_size)
+    header: dict[str, Any] = json.loads(processes.receive_exactly(connection, header_size))
+    data = processes.receive_exactly(connection, data_size)
     reply = engine.lint(header, data)
     del data
     connection.sendall(_packed(reply))

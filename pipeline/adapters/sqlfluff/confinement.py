@@ -9,12 +9,10 @@ import ctypes
 import ctypes.util
 import os
 import resource
-import signal
 import sys
 from pathlib import Path
 
 NOBODY = 65534
-_PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWNET = 0x40000000
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -22,17 +20,6 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
-
-
-def die_with_parent(parent_pid: int) -> None:
-    """This process is killed when the thread that forked it ends; at once if it has ended.
-
-    Call after any change of user: that clears the setting.
-    """
-    if sys.platform == "linux":
-        _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:
-        os._exit(0)
 
 
 def leave_network() -> None:

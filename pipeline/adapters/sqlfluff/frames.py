@@ -4,7 +4,6 @@ What comes back from a child is untrusted (it has read hostile SQL): bounded byt
 """
 
 import json
-import socket
 import struct
 from typing import Any
 
@@ -27,16 +26,3 @@ def pack_reply(reply: dict[str, Any]) -> bytes:
     if len(encoded) > MAX_REPLY_BYTES:
         raise OverflowError(len(encoded))
     return REPLY.pack(len(encoded)) + encoded
-
-
-def receive_exactly(connection: socket.socket, size: int) -> bytes:
-    """``size`` bytes; ``EOFError`` when the other end has gone."""
-    buffer = bytearray(size)
-    view = memoryview(buffer)
-    filled = 0
-    while filled < size:
-        count = connection.recv_into(view[filled:])
-        if count == 0:
-            raise EOFError
-        filled += count
-    return bytes(buffer)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pipeline
+from pipeline import processes
 from pipeline.errors import Transient
 
 BOOT_TIMEOUT_S = 120.0
@@ -42,15 +43,7 @@ class Child:
 
     def memory_bytes(self) -> int:
         """Resident and swapped memory; 0 when it is gone or the system does not say."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_bytes()
-        except OSError:
-            return 0
-        total = 0
-        for line in status.splitlines():
-            if line.startswith((b"VmRSS:", b"VmSwap:")):
-                total += int(line.split()[1]) * 1024
-        return total
+        return processes.memory_bytes(self.pid)
 
     def kill(self) -> None:
         """It runs no further instruction of ours."""

@@ -6,7 +6,6 @@ at once by the kernel where it can, else when the socket says that the worker is
 
 import asyncio
 import contextlib
-import ctypes
 import importlib
 import logging
 import os
@@ -20,7 +19,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from pipeline import logs
+from pipeline import logs, processes
 from pipeline.kinds.service import calling, frames, registry
 from pipeline.kinds.service.calling import Answer
 from pipeline.kinds.service.runs import Run
@@ -31,12 +30,11 @@ log = logging.getLogger(__name__)
 
 #: What is told at any rate goes out so often, in seconds.
 FLUSH_EVERY_S = 0.1
-PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
     """Make the call."""
-    _die_with(int(arguments[1]))
+    processes.die_with_parent(int(arguments[1]))
     connection = socket.socket(fileno=int(arguments[0]))
     order = frames.receive(connection)
     logs.configure(order["log_level"], order["log_format"])
@@ -139,14 +137,6 @@ class Line(threading.Thread):
     def _worker_is_gone(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
         os.killpg(os.getpgrp(), signal.SIGKILL)
-
-
-def _die_with(worker_pid: int) -> None:
-    """The kernel kills this process when its worker dies."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != worker_pid:
-        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pipeline import processes
 from pipeline.kinds.service import frames
 from pipeline.kinds.service.calling import Answer
 from pipeline.kinds.service.frames import Inbox
@@ -111,13 +112,14 @@ class ChildCall:
 
     def _listen(self, ours: socket.socket) -> Answer:
         """Return the child's answer; note what it tells until then."""
+        assert self._process is not None
         inbox = Inbox(self._settings.service_output_bytes + frames.SLACK_BYTES)
         most_bytes, peak_bytes = self._settings.service_memory_bytes, 0
         look_at = 0.0
         while True:
             if time.monotonic() >= look_at:
                 look_at = time.monotonic() + LOOK_EVERY_S
-                peak_bytes = max(peak_bytes, self._memory_bytes())
+                peak_bytes = max(peak_bytes, processes.memory_bytes(self._process.pid))
                 if peak_bytes > most_bytes:
                     told = f"It took more than {most_bytes // MIB} MiB of memory."
                     return Answer(None, Reason.OUT_OF_MEMORY, told)
@@ -154,16 +156,6 @@ class ChildCall:
         if is_large and number in (signal.SIGKILL, signal.SIGABRT):
             return Answer(None, Reason.OUT_OF_MEMORY, told)
         return Answer(None, Reason.CRASHED, told, again=True)
-
-    def _memory_bytes(self) -> int:
-        """Resident and swapped memory; 0 when it is gone or the system does not say."""
-        assert self._process is not None
-        try:
-            status = Path(f"/proc/{self._process.pid}/status").read_bytes()
-        except OSError:
-            return 0
-        lines = (line.split() for line in status.splitlines())
-        return sum(int(line[1]) * 1024 for line in lines if line[0] in (b"VmRSS:", b"VmSwap:"))
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from pipeline import jsontext
+from pipeline import jsontext, processes
 
 LENGTH = struct.Struct(">I")
 #: What a frame has beside the result in it.
@@ -21,19 +21,9 @@ def packed(message: dict[str, Any]) -> bytes:
 
 def receive(connection: socket.socket) -> dict[str, Any]:
     """Return the next message; ``EOFError`` when the other end has gone."""
-    size = LENGTH.unpack(_exactly(connection, LENGTH.size))[0]
-    message: dict[str, Any] = orjson.loads(_exactly(connection, size))
+    size = LENGTH.unpack(processes.receive_exactly(connection, LENGTH.size))[0]
+    message: dict[str, Any] = orjson.loads(processes.receive_exactly(connection, size))
     return message
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    received = bytearray()
-    while len(received) < size:
-        piece = connection.recv(min(size - len(received), 1 << 20))
-        if not piece:
-            raise EOFError
-        received += piece
-    return bytes(received)
 
 
 class Inbox:
