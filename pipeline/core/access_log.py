@@ -25,9 +25,11 @@ from pipeline.store.database import (
     session,
     transaction,
 )
-from pipeline.store.models import as_utc
+from pipeline.store.models import database_now, moment
 
 QUEUE = "access_log"
+#: What the retention calls it.
+KEPT_AS = "access_log"
 ACTOR = "store_access_log"
 
 #: Records in one message: some 60 KB, at most a megabyte.
@@ -156,9 +158,7 @@ def listed(wanted: Wanted, *, before: uuid.UUID | None = None, limit: int = 100)
 
 def _access(row: tuple[Any, ...]) -> Access:
     row_id, at, *rest = row
-    moment = as_utc(at)
-    assert moment is not None
-    return Access(as_uuid(row_id), moment, *rest)
+    return Access(as_uuid(row_id), moment(at), *rest)
 
 
 def count(kept_s: float) -> int:
@@ -179,7 +179,4 @@ def prune(kept_s: float, limit: int) -> int:
 
 
 def _before(kept_s: float) -> uuid.UUID:
-    with session():
-        now = as_utc(execute(f"SELECT {dialect().now}")[0][0])
-    assert now is not None
-    return clock.least_id(now - timedelta(seconds=kept_s))
+    return clock.least_id(database_now() - timedelta(seconds=kept_s))

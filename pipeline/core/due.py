@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipeline.core import finishing
 from pipeline.core.kinds import Kind, all_kinds
 from pipeline.store.database import dialect, execute, session
-from pipeline.store.models import IN_FLIGHT, UNSENT, as_utc
+from pipeline.store.models import IN_FLIGHT, UNSENT, as_utc, database_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,13 @@ def oldest() -> list[Waiting]:
     ages: dict[str, float] = {}
     served: set[str] = set()
     with session():
-        moment = as_utc(execute(f"SELECT {now}")[0][0])
-        assert moment is not None
+        seen_at = database_now()
         for statement, queue_of in _DUE:
             for name, told in execute(statement.format(now=now)):
                 since = as_utc(told)
                 if name in kinds and since is not None:
                     queue = queue_of(kinds[name])
-                    age_s = max(0.0, (moment - since).total_seconds())
+                    age_s = max(0.0, (seen_at - since).total_seconds())
                     ages[queue] = max(ages.get(queue, 0.0), age_s)
         for statement, queue_of in _IN_WORK:
             found = execute(statement.format(now=now))

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.core import documents
 from pipeline.core.history import clean
 from pipeline.store.database import as_json, dialect, execute, session, transaction
-from pipeline.store.models import as_utc
+from pipeline.store.models import moment
 
 
 class State(StrEnum):
@@ -72,8 +72,6 @@ def latest() -> list[Health]:
 
 
 def _health(name: str, state: str, message: str, checked: Any, facts: str, now: Any) -> Health:
-    checked_at, moment = as_utc(checked), as_utc(now)
-    assert checked_at is not None
-    assert moment is not None
-    age_s = (moment - checked_at).total_seconds()
+    checked_at = moment(checked)
+    age_s = (moment(now) - checked_at).total_seconds()
     return Health(name, State(state), message, checked_at, age_s, documents.loaded(facts))

@@ -9,7 +9,7 @@ from pipeline.core import documents
 from pipeline.errors import Conflict, NotFound, Refused
 from pipeline.settings import Settings
 from pipeline.store.database import as_json, dialect, execute, session, transaction
-from pipeline.store.models import as_utc
+from pipeline.store.models import as_utc, moment
 
 #: The host that is there without being told.
 LOCAL = "local"
@@ -136,12 +136,10 @@ def _rows() -> list[Host]:
 
 def _host(name: str, url: str, slots: int, labels: str, draining: int, *told: Any) -> Host:
     checked, away, back, error, facts, now = told
-    moment = as_utc(now)
-    assert moment is not None
     return Host(
         *(name, url, slots, documents.loaded(labels), bool(draining)),
         *(as_utc(checked), as_utc(away), as_utc(back), error, documents.loaded(facts or "{}")),
-        moment,
+        moment(now),
     )
 
 

@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 
 from pipeline.core.context import Context
-from pipeline.store.database import dialect, execute, session, transaction
-from pipeline.store.models import as_utc
+from pipeline.store.database import dialect, execute, transaction
+from pipeline.store.models import database_now
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +57,7 @@ def leases_count(context: Context) -> bool:
 
 
 def _database_time() -> float:
-    with session():
-        [(now,)] = execute(f"SELECT {dialect().now}")
-    told = as_utc(now)
-    assert told is not None
-    return told.timestamp()
+    return database_now().timestamp()
 
 
 def _follow(jump_s: float, context: Context) -> None:

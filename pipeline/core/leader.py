@@ -12,7 +12,7 @@ from functools import lru_cache
 from pipeline.clock import new_id
 from pipeline.settings import Settings
 from pipeline.store.database import dialect, execute, session, transaction
-from pipeline.store.models import as_utc
+from pipeline.store.models import moment
 
 #: A lease that ends so much further ahead than leases last was written under another clock.
 MARGIN_S = 60.0
@@ -72,10 +72,7 @@ def held(name: str) -> Lease | None:
     if not rows:
         return None
     of, lease_until, now = rows[0]
-    until, moment = as_utc(lease_until), as_utc(now)
-    assert until is not None
-    assert moment is not None
-    return Lease(of, (until - moment).total_seconds())
+    return Lease(of, (moment(lease_until) - moment(now)).total_seconds())
 
 
 def holder(settings: Settings) -> str:

@@ -42,6 +42,13 @@ def as_utc(value: datetime | str | None) -> datetime | None:
     return None if value is None else value.astimezone(UTC)
 
 
+def moment(value: datetime | str) -> datetime:
+    """Return a time that is there, as both databases hand it out, aware and in UTC."""
+    told = as_utc(value)
+    assert told is not None
+    return told
+
+
 def utc_value(value: datetime | None) -> datetime | str | None:
     """Return an aware time in the form that the open database keeps, for a parameter."""
     if value is None or not isinstance(proxy.obj, peewee.SqliteDatabase):
@@ -49,12 +56,15 @@ def utc_value(value: datetime | None) -> datetime | str | None:
     return value.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def seconds_since(moment: datetime | None) -> float:
-    """Return how long ago that was by the database's clock, never less than 0; 0 for None."""
+def database_now() -> datetime:
+    """Return the time of the database's clock."""
     with session():
-        [(told,)] = execute(f"SELECT {dialect().now}")
-    now = as_utc(told)
-    return max(0.0, (now - moment).total_seconds()) if now and moment else 0.0
+        return moment(execute(f"SELECT {dialect().now}")[0][0])
+
+
+def seconds_since(begin: datetime | None) -> float:
+    """Return how long ago that was by the database's clock, never less than 0; 0 for None."""
+    return max(0.0, (database_now() - begin).total_seconds()) if begin else 0.0
 
 
 class Row(peewee.Model):

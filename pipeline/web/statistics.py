@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from pipeline.core import statistics
 from pipeline.core.statistics import Part, days
 from pipeline.errors import Refused
+from pipeline.store.models import database_now
 from pipeline.web import cursors
 from pipeline.web.bodies import LimitedRoute, mistake
 from pipeline.web.callers import Operator
@@ -68,7 +69,7 @@ def list_statistics(
 
     Figures are made at one o'clock for the day before. A figure that is not told is 0.
     """
-    until = last or days.of(days.now(), service.context.settings.timezone)
+    until = last or days.of(database_now(), service.context.settings.timezone)
     since = first or max(date.min + DEFAULT_SPAN, until) - DEFAULT_SPAN
     if since > until:
         raise mistake("The first day is after the last", "query", "from")

@@ -17,7 +17,7 @@ from pipeline import clock
 from pipeline.clock import new_id
 from pipeline.core import access_log, statistics
 from pipeline.core.context import Context
-from pipeline.core.statistics import Figure, Kept, Part, days, figures, generate
+from pipeline.core.statistics import Figure, Kept, Part, days, figures, generate, generating
 from pipeline.core.statistics.access import access_figures
 from pipeline.core.statistics.system import system_figures
 from pipeline.core.upkeep.retention import clean_old_data
@@ -25,7 +25,7 @@ from pipeline.errors import Refused
 from pipeline.signatures import misfit
 from pipeline.states import TERMINAL_JOB
 from pipeline.store.database import as_json, dialect, execute, proxy, session, transaction
-from pipeline.store.models import utc_value
+from pipeline.store.models import database_now, utc_value
 from tests.support.requests import record
 
 #: In Berlin this day has 23 hours, in Lord Howe 24 and a half; in Havana it had no midnight.
@@ -303,7 +303,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     """Let the database's clock show that time to whoever makes figures."""
 
     def be(moment: datetime) -> None:
-        monkeypatch.setattr(days, "now", lambda: moment)
+        monkeypatch.setattr(generating, "database_now", lambda: moment)
 
     be(NOW)
     return be
@@ -450,7 +450,7 @@ def test_days_are_those_of_the_zone_of_the_settings(context: Context, at: Clock)
 
 
 def test_figures_stay_unless_the_setting_names_them(context: Context) -> None:
-    old, young = date(2020, 1, 1), days.of(days.now(), "UTC")
+    old, young = date(2020, 1, 1), days.of(database_now(), "UTC")
     for day in (old, young):
         figures.write(day, Kept(Part.SYSTEM, "UTC", True, NOW), [Figure("n", 1.0)])
     assert clean_old_data(context).daily_figures == 0

@@ -14,7 +14,10 @@ from pipeline.core.triggers import Times, When
 from pipeline.errors import NotFound, Permanent
 from pipeline.states import CatchUp, Overlap
 from pipeline.store.database import dialect, execute, session
-from pipeline.store.models import ScheduleRow, as_utc
+from pipeline.store.models import ScheduleRow, database_now
+
+#: ``database_now``: the clock by which times come.
+__all__ = ["Schedule", "as_schedule", "database_now", "get", "listed", "locked"]
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +61,6 @@ class Schedule:
     def has_ended(self) -> bool:
         """True when it is on and no time is left."""
         return self.enabled and self.next_fire_at is None
-
-
-def database_now() -> datetime:
-    """Return the database's clock, by which times come."""
-    with session():
-        [(told,)] = execute(f"SELECT {dialect().now}")
-    now = as_utc(told)
-    assert now is not None
-    return now
 
 
 def get(name: str) -> Schedule:

@@ -4,8 +4,6 @@ from datetime import UTC, date, datetime, timedelta
 
 from pipeline.core.triggers import zone_of
 from pipeline.errors import Refused
-from pipeline.store.database import dialect, execute, session
-from pipeline.store.models import as_utc
 
 DAY = timedelta(days=1)
 
@@ -32,14 +30,6 @@ def bounds(day: date, zone: str) -> tuple[datetime, datetime]:
 
 def _midnight(day: date, zone: str) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone_of(zone)).astimezone(UTC)
-
-
-def now() -> datetime:
-    """Return the time of the database's clock."""
-    with session():
-        told = as_utc(execute(f"SELECT {dialect().now}")[0][0])
-    assert told is not None
-    return told
 
 
 def of(moment: datetime, zone: str) -> date:

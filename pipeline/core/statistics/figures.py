@@ -18,7 +18,7 @@ from pipeline.store.database import (
     session,
     transaction,
 )
-from pipeline.store.models import as_utc, utc_value
+from pipeline.store.models import moment, utc_value
 
 
 class Part(StrEnum):
@@ -145,9 +145,7 @@ def _day(told: str, name: str | None, part: Part | None) -> KeptDay:
 
 def _kept(row: tuple[Any, ...]) -> Kept:
     _, part, timezone, complete, generated_at = row
-    moment = as_utc(generated_at)
-    assert moment is not None
-    return Kept(Part(part), timezone, bool(complete), moment)
+    return Kept(Part(part), timezone, bool(complete), moment(generated_at))
 
 
 def count(before: date) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from pipeline import clock
+from pipeline.core import access_log
 from pipeline.core.context import Context
 from pipeline.core.statistics import days, figures
 from pipeline.core.statistics.access import access_figures
@@ -18,14 +19,12 @@ from pipeline.core.statistics.system import system_figures
 from pipeline.errors import Refused
 from pipeline.settings import Settings
 from pipeline.store.database import as_uuid, execute, session
+from pipeline.store.models import database_now
 
 #: Days before yesterday that are looked at, whether they have their figures.
 LOOK_BACK = 31
 #: Records of requests come late where the broker was away, so the last days are counted again.
 AGAIN = 2
-
-#: The retention of what the access log holds; that of jobs is told by kind.
-ACCESS_LOG = "access_log"
 
 _MAKE: dict[Part, Callable[[datetime, datetime], Iterator[Figure]]] = {
     Part.SYSTEM: system_figures,
@@ -58,7 +57,7 @@ def generate(
         _check(part, day, kept_since, settings)
     done = Generated()
     for each in wanted:
-        now = days.now()
+        now = database_now()
         start, end = days.bounds(each, settings.timezone)
         found = list(_MAKE[part](start, end))
         is_complete = kept_since <= start and end <= now
@@ -73,7 +72,7 @@ def generate(
 
 def _check(part: Part, day: date, kept_since: datetime, settings: Settings) -> None:
     start, _ = days.bounds(day, settings.timezone)
-    if start > days.now():
+    if start > database_now():
         raise Refused(f"The day {day} has not begun.")
     before = figures.known(part, day).get(day)
     if before is not None and before.complete and start < kept_since:
@@ -85,7 +84,7 @@ def _check(part: Part, day: date, kept_since: datetime, settings: Settings) -> N
 
 def _due(part: Part, kept_since: datetime, settings: Settings) -> list[date]:
     """Return the last days, and those before them that have no complete figures and could."""
-    today = days.of(days.now(), settings.timezone)
+    today = days.of(database_now(), settings.timezone)
     first = max(today - LOOK_BACK * DAY, min(_first_day(settings), today - DAY))
     known = figures.known(part, first)
     found = []
@@ -101,7 +100,7 @@ def _due(part: Part, kept_since: datetime, settings: Settings) -> list[date]:
 
 def _first_day(settings: Settings) -> date:
     """Return the day of the oldest row that figures are made from; today where there is none."""
-    oldest = days.now()
+    oldest = database_now()
     with session():
         for table in ("jobs", "access_log"):
             for (row_id,) in execute(f"SELECT id FROM {table} ORDER BY id LIMIT 1"):
@@ -111,11 +110,11 @@ def _first_day(settings: Settings) -> date:
 
 def _kept_since(part: Part, settings: Settings) -> datetime:
     """Return the moment of which on nothing that the figures are made from was due to go."""
-    names = {ACCESS_LOG}
+    names = {access_log.KEPT_AS}
     if part is Part.SYSTEM:
         with session():
             names = {kind for (kind,) in execute("SELECT DISTINCT kind FROM jobs")}
     kept_s = [told for name in names if (told := settings.retention_s(name)) is not None]
     if not kept_s:
         return datetime.min.replace(tzinfo=UTC)
-    return days.now() - timedelta(seconds=min(kept_s))
+    return database_now() - timedelta(seconds=min(kept_s))

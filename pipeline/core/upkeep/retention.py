@@ -9,7 +9,7 @@ import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from pipeline.core import access_log
 from pipeline.core.context import Context
@@ -28,7 +28,7 @@ from pipeline.store.database import (
     stream,
     transaction,
 )
-from pipeline.store.models import as_utc
+from pipeline.store.models import database_now, moment
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,6 @@ STEP = 5000
 RESULTS = "results"
 DEAD_LETTERS = "dead_letters"
 SCHEDULE_FIRES = "schedule_fires"
-ACCESS_LOG = "access_log"
 DAILY_FIGURES = "daily_figures"
 
 #: A result is not removed before this: who has looked it up may not have said so yet.
@@ -140,16 +139,10 @@ def _clean_results(settings: Settings, *, dry_run: bool) -> int:
             "SELECT created_at FROM jobs WHERE EXISTS (SELECT 1 FROM tasks"
             " WHERE tasks.job_id = jobs.id AND tasks.result_key IS NOT NULL) ORDER BY id LIMIT 1"
         )
-    before = _moment(now) - max(LEAST, timedelta(seconds=kept_s))
+    before = moment(now) - max(LEAST, timedelta(seconds=kept_s))
     if oldest:
-        before = min(before, _moment(oldest[0][0]) - OLDER)
+        before = min(before, moment(oldest[0][0]) - OLDER)
     return results.remove_old(before, dry_run=dry_run)
-
-
-def _moment(told: datetime | str) -> datetime:
-    moment = as_utc(told)
-    assert moment is not None
-    return moment
 
 
 def _clean_letters(settings: Settings, *, dry_run: bool) -> int:
@@ -177,8 +170,7 @@ def _clean_fires(settings: Settings, *, dry_run: bool) -> int:
     kept_s = settings.retention_s(SCHEDULE_FIRES)
     if kept_s is None:
         return 0
-    with session():
-        before = _moment(execute(f"SELECT {dialect().now}")[0][0]) - timedelta(seconds=kept_s)
+    before = database_now() - timedelta(seconds=kept_s)
     if dry_run:
         return fires.count(before)
     removed, step = 0, STEP
@@ -189,7 +181,7 @@ def _clean_fires(settings: Settings, *, dry_run: bool) -> int:
 
 
 def _clean_access(settings: Settings, *, dry_run: bool) -> int:
-    kept_s = settings.retention_s(ACCESS_LOG)
+    kept_s = settings.retention_s(access_log.KEPT_AS)
     if kept_s is None:
         return 0
     if dry_run:
@@ -206,7 +198,7 @@ def _clean_figures(settings: Settings, *, dry_run: bool) -> int:
     kept_s = settings.retention_s(DAILY_FIGURES, only_named=True)
     if kept_s is None:
         return 0
-    before = days.of(days.now() - timedelta(seconds=kept_s), settings.timezone)
+    before = days.of(database_now() - timedelta(seconds=kept_s), settings.timezone)
     return figures.count(before) if dry_run else figures.prune(before)
 
 
