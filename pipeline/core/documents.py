@@ -3,6 +3,7 @@
 They are taken as the models of this version, or refused for good: a second look sees the same.
 """
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import orjson
@@ -19,9 +20,22 @@ def read(model: type[M], document: Any, name: str) -> M:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in (name, *first["loc"]))
-        raise corrupt(f"{place[:200]}: {first['msg']}") from error
+        raise corrupt(misfits(error, name)[0]) from error
+
+
+def misfits(error: ValidationError, name: str) -> list[str]:
+    """Return what does not fit a model, each with its place below ``name``: `a.b: Field required`.
+
+    Never what stood there: it may be secret, or large.
+    """
+    told = error.errors(include_url=False, include_context=False, include_input=False)
+    return [misfit(each, name) for each in told]
+
+
+def misfit(told: Mapping[str, Any], name: str) -> str:
+    """Return one of a ``ValidationError``'s errors so."""
+    place = ".".join(str(part) for part in (name, *told["loc"]))
+    return f"{place[:200]}: {told['msg']}"
 
 
 def mapping(document: Any, name: str) -> dict[str, Any]:

@@ -3,15 +3,26 @@ source that stays stored."""
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.core import documents, jobs
 from pipeline.core.context import Context
 from pipeline.core.kinds import Kind, get_kind
 from pipeline.errors import Refused
 from pipeline.store.models import JobRow
+
+#: What is repeated has a name, which is the end of its address.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,99}$"
+MOST_LABELS = 50
+
+Name = Annotated[str, Field(pattern=NAME)]
+KindName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+Label = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
+
+#: What its parameters are called where they are wrong.
+PARAMETERS = "parameters"
 
 
 def job_of(job_id: uuid.UUID | None) -> JobRow | None:
@@ -34,7 +45,7 @@ def parameters_of(told: Mapping[str, Any] | None, job: JobRow | None) -> dict[st
     """Return the parameters as they were told, or else those of the job that is repeated."""
     if told is not None:
         return dict(told)
-    return {} if job is None else documents.mapping(job.parameters, "parameters")
+    return {} if job is None else documents.mapping(job.parameters, PARAMETERS)
 
 
 def check(kind: Kind, parameters: Mapping[str, Any], context: Context) -> BaseModel:
@@ -42,16 +53,9 @@ def check(kind: Kind, parameters: Mapping[str, Any], context: Context) -> BaseMo
     try:
         told = kind.parameters.model_validate(parameters)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise Refused(mistake(first)) from error
+        raise Refused(f"{documents.misfits(error, PARAMETERS)[0]}.") from error
     kind.admit(told, context.settings)
     return told
-
-
-def mistake(error: Mapping[str, Any]) -> str:
-    """Return one error of a kind's parameters as a sentence."""
-    place = ".".join(str(part) for part in ("parameters", *error["loc"]))
-    return f"{place[:200]}: {error['msg']}."
 
 
 def source_of(

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
+from pipeline.core.repeating import NAME
 from pipeline.core.schedules import book, fires, rows, turn
-from pipeline.core.schedules.spec import NAME, Outcome, ScheduleChange, ScheduleRequest
+from pipeline.core.schedules.spec import Outcome, ScheduleChange, ScheduleRequest
 from pipeline.core.triggers import EPOCH, MOMENT
 from pipeline.states import CatchUp, Overlap
 from pipeline.web import cursors

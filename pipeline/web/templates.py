@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
 from pipeline.core import jobs
-from pipeline.core.schedules.spec import NAME
+from pipeline.core.repeating import NAME
 from pipeline.core.templates import book, rows, submitting
 from pipeline.core.templates.ref import REF
 from pipeline.core.templates.spec import TemplateJob, TemplateRequest

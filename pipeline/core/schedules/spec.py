@@ -7,19 +7,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.core.repeating import MOST_LABELS, KindName, Label, Name
 from pipeline.core.templates.ref import Ref
 from pipeline.core.templates.variables import MOST_VARIABLES
 from pipeline.core.triggers import Cron, Every, Once, When
 from pipeline.settings import MOST_S
 from pipeline.states import CatchUp, Overlap
 
-#: A schedule's name is the end of its address.
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,99}$"
-MOST_LABELS = 50
-
-Name = Annotated[str, Field(pattern=NAME)]
-KindName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
-Label = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 Zone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+\-/]{1,64}$")]
 Expression = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9*,/\- ]+$")]
 

@@ -6,9 +6,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline import clock, jsontext
-from pipeline.core import repeating
+from pipeline.core import documents, repeating
 from pipeline.core.context import Context
 from pipeline.core.kinds import Kind
+from pipeline.core.repeating import PARAMETERS
 from pipeline.core.templates import filling, rows
 from pipeline.core.templates.filling import Filling
 from pipeline.core.templates.ref import split
@@ -122,7 +123,7 @@ def _check_names(
     except ValidationError as error:
         for each in error.errors(include_url=False, include_context=False, include_input=False):
             if each["type"] == "extra_forbidden" and _is_certain(each["loc"], parameters):
-                raise Refused(repeating.mistake(each)) from error
+                raise Refused(f"{documents.misfit(each, PARAMETERS)}.") from error
 
 
 def _is_certain(place: tuple[int | str, ...], parameters: Mapping[str, Any]) -> bool:

@@ -5,11 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.core.schedules.spec import KindName, Label, Name
+from pipeline.core.repeating import MOST_LABELS, KindName, Label, Name
 from pipeline.core.templates.variables import MOST_VARIABLES, Variable, VariableName
 from pipeline.settings import MOST_S
-
-MOST_LABELS = 50
 
 
 class TemplateBody(BaseModel):

@@ -7,14 +7,14 @@ Light ones are of the kind ``service`` and run on ``fast_tasks``; heavy ones are
 from pipeline.core.kinds import Kind
 from pipeline.kinds.service.calls import Rejected, RetryLater, TaskContext
 from pipeline.kinds.service.registry import Limits, service
-from pipeline.kinds.service.spec import ServiceParameters
+from pipeline.kinds.service.spec import HEAVY, LIGHT, ServiceParameters
 from pipeline.settings import GIB
 
 __all__ = ["KINDS", "Limits", "Rejected", "RetryLater", "TaskContext", "service"]
 
 KINDS = (
     Kind(
-        name="service",
+        name=LIGHT,
         package=__name__,
         parameters=ServiceParameters,
         plan_queue="fast_tasks",
@@ -25,7 +25,7 @@ KINDS = (
         task_cost_bytes=768,
     ),
     Kind(
-        name="heavy_service",
+        name=HEAVY,
         package=__name__,
         parameters=ServiceParameters,
         plan_queue="fast_tasks",

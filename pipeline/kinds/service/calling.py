@@ -10,6 +10,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from pipeline import jsontext
+from pipeline.core import documents
 from pipeline.errors import Permanent, QuaylineError, Transient
 from pipeline.kinds.service.calls import RetryLater
 from pipeline.kinds.service.registry import ANY, Offer
@@ -119,7 +120,7 @@ def _input(offer: Offer, given: dict[str, Any]) -> Any:
     try:
         return offer.input.model_validate(given)
     except ValidationError as error:
-        told = f"The input does not fit: {_first(error, 'input')}."
+        told = f"The input does not fit: {documents.misfits(error, 'input')[0][:MOST_TOLD]}."
         raise Permanent(told, reason=Reason.BAD_REQUEST) from None
 
 
@@ -134,7 +135,8 @@ def _output(offer: Offer, result: Any, most_bytes: int) -> Any:
         # As everybody will read it.
         result = orjson.loads(encoded)
     except ValidationError as error:
-        raise Permanent(f"The result does not fit: {_first(error, 'result')}.") from None
+        told = documents.misfits(error, "result")[0][:MOST_TOLD]
+        raise Permanent(f"The result does not fit: {told}.") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise Permanent(f"The result is no JSON: {error}.") from None
     if len(encoded) > most_bytes:
@@ -144,12 +146,6 @@ def _output(offer: Offer, result: Any, most_bytes: int) -> Any:
             reason=Reason.TOO_LARGE,
         )
     return result
-
-
-def _first(error: ValidationError, name: str) -> str:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in (name, *first["loc"]))
-    return f"{place[:200]}: {first['msg']}"[:MOST_TOLD]
 
 
 def _sentence(error: BaseException) -> str:

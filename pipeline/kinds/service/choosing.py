@@ -3,8 +3,7 @@ offer, unless the same request has its job already."""
 
 from pipeline.core.kinds import Kind, get_kind
 from pipeline.kinds.service import offers
-from pipeline.kinds.service.spec import ServiceParameters
-from pipeline.kinds.service.standing import KINDS
+from pipeline.kinds.service.spec import HEAVY, KIND_NAMES, LIGHT, ServiceParameters
 from pipeline.store.models import JobRow
 
 
@@ -17,7 +16,7 @@ def kind_of(parameters: ServiceParameters, heavy: bool | None, before: JobRow | 
     if before is None:
         offers.check(parameters)
     if heavy is None:
-        if before is not None and before.kind in KINDS:
+        if before is not None and before.kind in KIND_NAMES:
             return get_kind(before.kind)
         heavy = offers.are_heavy(parameters)
-    return get_kind("heavy_service" if heavy else "service")
+    return get_kind(HEAVY if heavy else LIGHT)

@@ -6,6 +6,7 @@ from typing import Any
 from pipeline import jsontext
 from pipeline.core import documents
 from pipeline.core.context import Context
+from pipeline.kinds.service.spec import has_several
 from pipeline.states import TaskState
 from pipeline.store.database import stream
 from pipeline.store.models import JobRow
@@ -29,7 +30,7 @@ def finish(job: JobRow, context: Context) -> dict[str, Any]:
 def result(job: JobRow) -> dict[str, Any]:
     """Return how the job's one call ended, or all of its calls under ``tasks``."""
     told = list(outcomes(job))
-    if len(told) == 1 and "steps" not in job.parameters and "inputs" not in job.parameters:
+    if told and not has_several(documents.mapping(job.parameters, "parameters")):
         return told[0]
     error = {} if job.state == "succeeded" else {"error": job.message}
     return {"status": status(job), "tasks": told, **error}

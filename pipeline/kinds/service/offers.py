@@ -17,7 +17,7 @@ from pipeline.kinds.service import registry
 from pipeline.kinds.service.registry import Limits, Offer
 from pipeline.kinds.service.spec import MOST_STEPS, Call, ServiceParameters, calls
 from pipeline.store.database import as_json, dialect, execute, proxy, session, transaction
-from pipeline.store.models import as_utc
+from pipeline.store.models import moment
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +96,6 @@ def are_heavy(parameters: ServiceParameters) -> bool:
 
 def _offered(mode: str, name: str, heavy: int, description: str, *told: Any) -> Offered:
     tasks, takes_any, limits, taken, given, seen_at = told
-    moment = as_utc(seen_at)
-    assert moment is not None
     return Offered(
         *(mode, name, bool(heavy), description),
         tasks=documents.loaded(tasks).get("names", []),
@@ -105,7 +103,7 @@ def _offered(mode: str, name: str, heavy: int, description: str, *told: Any) -> 
         limits=documents.loaded(limits),
         input_schema=documents.loaded(taken) if taken else None,
         output_schema=documents.loaded(given) if given else None,
-        seen_at=moment,
+        seen_at=moment(seen_at),
     )
 
 

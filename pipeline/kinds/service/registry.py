@@ -29,8 +29,6 @@ from pipeline.states import Reason
 log = logging.getLogger(__name__)
 
 GROUP = "quayline.services"
-#: Those that come with Quayline.
-BUILT_IN = "pipeline.kinds.service.builtin"
 #: Called for a task that is no method.
 ANY = "execute_task"
 
@@ -136,12 +134,12 @@ def offers() -> list[Offer]:
 
 
 def load(modules: Iterable[str]) -> None:
-    """Have every service registered: built in, of installed packages, and of these modules.
+    """Have every service registered: of installed packages, and of these modules.
 
     One that cannot be imported is logged and costs itself.
     """
     with _lock:
-        for name in (BUILT_IN, *modules):
+        for name in modules:
             if name not in _loaded:
                 _loaded.add(name)
                 _imported(name, lambda name=name: importlib.import_module(name))  # type: ignore[misc]
@@ -155,9 +153,6 @@ def load(modules: Iterable[str]) -> None:
 def _imported(name: str, load: Callable[[], Any]) -> None:
     try:
         load()
-    except ModuleNotFoundError as error:
-        if error.name != BUILT_IN:
-            log.exception("A module of services cannot be imported", extra={"service_module": name})
     except Exception:
         log.exception("A module of services cannot be imported", extra={"service_module": name})
 

@@ -9,14 +9,13 @@ call of the service begins. All by the database's clock.
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from pipeline.core import transitions
 from pipeline.core.tasks import Claim
 from pipeline.kinds.service.registry import Offer
 from pipeline.store.database import as_json, as_uuid, dialect, execute, lock, session, transaction
-from pipeline.store.models import as_utc
+from pipeline.store.models import moment
 
 #: A call whose moment comes so soon is begun, and waits for it.
 SHORT_S = 1.0
@@ -186,11 +185,5 @@ def _pause_s(offer: Offer) -> float:
     )
     if not rows:
         return 0.0
-    next_at, now = (_moment(each) for each in rows[0])
+    next_at, now = (moment(each) for each in rows[0])
     return max(0.0, (next_at - now).total_seconds())
-
-
-def _moment(told: datetime | str) -> datetime:
-    moment = as_utc(told)
-    assert moment is not None
-    return moment

@@ -5,7 +5,7 @@ A step's input may take from the result of a step that it needs: ``{"$from": "ou
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +17,10 @@ from pipeline.errors import Refused
 from pipeline.kinds.service import passing
 from pipeline.settings import Settings
 from pipeline.store.models import JobRow
+
+#: The two kinds.
+LIGHT, HEAVY = "service", "heavy_service"
+KIND_NAMES = (LIGHT, HEAVY)
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00\n]+$")]
 UserId = Annotated[str, Field(max_length=200, pattern=r"^[^\x00\n]*$")]
@@ -115,6 +119,11 @@ def calls(parameters: ServiceParameters) -> Iterator[Call]:
         return
     for number, given in enumerate(parameters.inputs, 1):
         yield Call(**told, name=f"{told['task']} {number}", input=given)
+
+
+def has_several(parameters: Mapping[str, Any]) -> bool:
+    """Tell whether a job's parameters ask for several calls, be it one in a list."""
+    return parameters.get("steps") is not None or parameters.get("inputs") is not None
 
 
 def parameters_of(job: JobRow) -> ServiceParameters:

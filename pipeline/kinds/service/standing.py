@@ -12,12 +12,11 @@ from typing import Any
 
 from pipeline.core import documents, jobs
 from pipeline.errors import NotFound
+from pipeline.kinds.service.spec import KIND_NAMES, has_several
 from pipeline.states import TERMINAL_JOB, JobState
 from pipeline.store.database import as_uuid, execute, session
 from pipeline.store.models import JobRow
 from pipeline.store.results import unpacked
-
-KINDS = ("service", "heavy_service")
 
 
 class Status(StrEnum):
@@ -77,12 +76,12 @@ def standing(told: uuid.UUID) -> Standing:
     if found is not None:
         return found
     with session():
-        row = JobRow.get_or_none((JobRow.id == told) & (JobRow.kind.in_(KINDS)))
+        row = JobRow.get_or_none((JobRow.id == told) & (JobRow.kind.in_(KIND_NAMES)))
     if row is None:
         raise NotFound(f"There is no task {told} of a service.")
     # Read whole by those who look at jobs: what cannot be read is told in one way.
     job = jobs.get(told)
-    if _has_several(job):
+    if has_several(documents.mapping(job.parameters, "parameters")):
         return _of_several(job)
     return _call("t.job_id = %s", told, task_id=told) or _unplanned(job)
 
@@ -98,7 +97,7 @@ def _call(where: str, told: uuid.UUID, *, task_id: uuid.UUID | None = None) -> S
     with session():
         rows = execute(
             f"{_SELECT} WHERE {where} AND j.kind IN (%s, %s) ORDER BY t.seq LIMIT 1",
-            *(told.hex, *KINDS),
+            *(told.hex, *KIND_NAMES),
         )
     for own_id, job_id, owner, state, reason, message, attempt, payload, body, *run in rows:
         progress, partial, partial_from, record = run
@@ -126,11 +125,6 @@ def _call(where: str, told: uuid.UUID, *, task_id: uuid.UUID | None = None) -> S
 
 def _names(told: Mapping[str, Any]) -> dict[str, Any]:
     return {name: str(told.get(name) or "") for name in ("mode", "service", "task")}
-
-
-def _has_several(job: JobRow) -> bool:
-    told = documents.mapping(job.parameters, "parameters")
-    return told.get("steps") is not None or told.get("inputs") is not None
 
 
 def _unplanned(job: JobRow) -> Standing:

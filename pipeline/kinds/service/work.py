@@ -16,7 +16,7 @@ from pipeline.kinds.service.batch import Batch
 from pipeline.kinds.service.children import ChildCall
 from pipeline.kinds.service.flights import MOST_HEAVY_S, MOST_LIGHT_S, Flying, Ready
 from pipeline.kinds.service.runs import call_of, run_of
-from pipeline.kinds.service.spec import Call
+from pipeline.kinds.service.spec import HEAVY, Call
 from pipeline.kinds.service.threads import ThreadCall
 from pipeline.states import Reason, TaskState
 from pipeline.store.database import execute, session
@@ -40,7 +40,7 @@ def work(
         ledger.stop(TaskState.CANCELLED, Reason.CANCELLED, STOPPED)
         return
 
-    is_heavy = job.kind == "heavy_service"
+    is_heavy = job.kind == HEAVY
 
     def begin(ready: Ready) -> Flying:
         told = (ready.offer, ready.run, ready.account.note)
