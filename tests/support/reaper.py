@@ -4,6 +4,7 @@ One small process a session: it reads what was started and what has ended, a JSO
 and ends the rest once the pipe to it closes, however that came.
 """
 
+import atexit
 import json
 import os
 import shutil
@@ -54,7 +55,9 @@ def _pipe(_pid: int) -> IO[bytes]:
         check=True,
     )
     os.close(reading)
-    return os.fdopen(writing, "wb")
+    pipe = os.fdopen(writing, "wb")
+    atexit.register(pipe.close)
+    return pipe
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ import contextlib
 import contextvars
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,10 +21,11 @@ from typing import Any, ClassVar
 from pipeline import processes
 from pipeline.kinds.service import frames
 from pipeline.kinds.service.calling import Answer
+from pipeline.kinds.service.folders import RunFolder
 from pipeline.kinds.service.frames import Inbox
 from pipeline.kinds.service.registry import Offer
 from pipeline.kinds.service.runs import Run
-from pipeline.kinds.service.surroundings import Note, new_folder
+from pipeline.kinds.service.surroundings import Note
 from pipeline.settings import MIB, Settings
 from pipeline.states import Reason
 
@@ -78,15 +78,15 @@ class ChildCall:
             self._kill()
 
     def _answer(self) -> Answer:
-        folder = new_folder()
+        folder = RunFolder()
         try:
-            return self._call(folder)
+            return self._call(folder.path)
         except OSError as error:
             told = f"The call's process could not be started: {error.strerror}."
             return Answer(None, Reason.ERROR, told, again=True)
         finally:
             self._end()
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.remove()
 
     def _call(self, folder: Path) -> Answer:
         ours, theirs = socket.socketpair()

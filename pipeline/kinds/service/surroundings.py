@@ -4,14 +4,13 @@ What it notes goes to a function, as a word and a JSON value; that may be far aw
 """
 
 import math
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pipeline import jsontext
+from pipeline.kinds.service.folders import RunFolder
 from pipeline.kinds.service.runs import Run
 
 #: What a service may leave for its next run, and say beside its progress, in bytes of JSON.
@@ -19,13 +18,6 @@ MOST_CHECKPOINT_BYTES = 1024 * 1024
 MOST_DETAILS_BYTES = 16 * 1024
 
 Note = Callable[[str, Any], None]
-
-PREFIX = "quayline-run-"
-
-
-def new_folder() -> Path:
-    """Make a folder for one run."""
-    return Path(tempfile.mkdtemp(prefix=PREFIX))
 
 
 class Surroundings:
@@ -49,7 +41,7 @@ class Surroundings:
         self._note = note
         self._stopped = stopped
         self._folder = folder
-        self._is_own = folder is None
+        self._own: RunFolder | None = None
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -60,7 +52,8 @@ class Surroundings:
             if self._is_closed:
                 raise RuntimeError("The run is over; its folder is gone.")
             if self._folder is None:
-                self._folder = new_folder()
+                self._own = RunFolder()
+                self._folder = self._own.path
             return self._folder
 
     def __getitem__(self, name: str) -> Any:
@@ -121,6 +114,6 @@ class Surroundings:
         """The run is over."""
         with self._lock:
             self._is_closed = True
-            folder, self._folder = self._folder, None
-        if self._is_own and folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            own, self._own = self._own, None
+        if own is not None:
+            own.remove()

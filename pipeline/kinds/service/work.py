@@ -10,7 +10,7 @@ from pipeline.core.heartbeat import Heartbeat
 from pipeline.core.runner import Ending, Ledger
 from pipeline.core.tasks import Claim
 from pipeline.errors import Permanent
-from pipeline.kinds.service import accounts, offers, passing, registry
+from pipeline.kinds.service import accounts, folders, offers, passing, registry
 from pipeline.kinds.service.accounts import Account, Before
 from pipeline.kinds.service.batch import Batch
 from pipeline.kinds.service.children import ChildCall
@@ -33,6 +33,7 @@ def work(
     settings = context.settings
     registry.load(settings.service_module_list)
     offers.announce_now_and_then()
+    folders.tidy_now_and_then()
     # Not the whole of what was asked: a job may have thousands of inputs, and this is one batch.
     stops = documents.mapping(job.parameters, "parameters").get("on_failure") == "stop"
     if stops and job.failed + job.timed_out:
