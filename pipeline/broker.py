@@ -150,6 +150,11 @@ def current_broker() -> dramatiq.Broker:
     return _broker
 
 
+def opened() -> dramatiq.Broker | None:
+    """Return the broker of this process if it has one already."""
+    return _broker
+
+
 def use_broker(broker: dramatiq.Broker | None) -> None:
     """Make ``broker`` this process's own; ``None`` forgets it."""
     global _broker

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline import broker, tracing
+from pipeline import broker, events, tracing
 from pipeline.errors import Refused, StorageUnavailable
 from pipeline.settings import Settings, get_settings
 from pipeline.store import database, schema
@@ -72,6 +72,7 @@ def close_context() -> None:
     """Close the database and the broker of this process."""
     global _current
     if _current is not None:
+        events.close()
         broker.current_broker().close()
         broker.use_broker(None)
         database.close_database()

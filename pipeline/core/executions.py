@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from pipeline.core import documents
 from pipeline.errors import NotFound
 from pipeline.states import Reason
+from pipeline.store import changes
 from pipeline.store.database import (
     as_json,
     as_uuid,
@@ -175,10 +176,12 @@ def beat(beats: Sequence[Beat]) -> list[Answer]:
             f" FROM {sql.rows(columns)}"
             " WHERE executions.task_id = r.id AND executions.run = r.run"
             " AND executions.ended_at IS NULL"
-            f" RETURNING executions.task_id, executions.run, {_ASKED_TO_END}",
+            f" RETURNING executions.task_id, executions.run, {_ASKED_TO_END}, executions.job_id",
             as_json(rows),
         )
-    live = {(as_uuid(task_id), run): bool(asked) for task_id, run, asked in touched}
+        for *_, job_id in touched:
+            changes.note(as_uuid(job_id))
+    live = {(as_uuid(task_id), run): bool(asked) for task_id, run, asked, _ in touched}
     runs = [(each.task_id, each.attempt) for each in beats]
     return [Answer(True, live[run]) if run in live else Answer(False, True) for run in runs]
 
@@ -212,9 +215,11 @@ def complete(
         touched = execute(
             f"UPDATE executions SET completed_at = {sql.now}, success = %s, result = %s,"
             " error = %s, container_name = %s WHERE task_id = %s AND run = %s AND ended_at IS NULL"
-            f" AND completed_at IS NULL RETURNING {_ASKED_TO_END}",
+            f" AND completed_at IS NULL RETURNING {_ASKED_TO_END}, executions.job_id",
             *(int(success), as_json(result), error, container_name, task_id.hex, attempt),
         )
+        for _, job_id in touched:
+            changes.note(as_uuid(job_id))
     return Answer(bool(touched), bool(touched and touched[0][0]))
 
 

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 
+from pipeline.store import changes
 from pipeline.store.database import as_json, dialect, execute
 
 
@@ -18,6 +19,7 @@ def record(
     tasks: list[int] | None = None,
 ) -> None:
     """Write the event row of a transition; call it inside the transition's transaction."""
+    changes.note(job_id)
     execute(
         "INSERT INTO events (job_id, at, actor, subject, from_state, to_state, reason, message,"
         f" tasks) VALUES (%s, {dialect().now}, %s, %s, %s, %s, %s, %s, %s)",

@@ -317,7 +317,11 @@ class Progress:
 
 def progress(job_id: uuid.UUID) -> Progress:
     """Return the progress of the job."""
-    job = get(job_id)
+    return progress_of(get(job_id))
+
+
+def progress_of(job: JobRow) -> Progress:
+    """Return the progress that the job's row tells; its documents are not looked at."""
     end = job.finished_at or datetime.now(UTC)
     elapsed = max(0.0, (end - (job.started_at or end)).total_seconds())
     rate = (job.done - job.reused) / elapsed if elapsed > 0 else 0.0

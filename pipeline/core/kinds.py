@@ -8,7 +8,7 @@ their first use.
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -91,6 +91,16 @@ class Kind:
     def chores(self) -> list[Any]:
         """Return the kind's part of the upkeep: what its package's ``chores`` says, if any."""
         return self._told("chores")
+
+    def live(self, wishes: Sequence[Any]) -> list[list[Any]] | None:
+        """Return what is new of the tasks (``TaskNews``) for each ``Wish``: what its package's
+        ``live`` says; None where the kind has none, and its jobs tell of themselves alone."""
+        try:
+            return list(self._handler("live")(wishes))
+        except ModuleNotFoundError as error:
+            if error.name != f"{self.package}.live":
+                raise
+            return None
 
     @property
     def needs_source(self) -> bool:

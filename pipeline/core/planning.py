@@ -23,6 +23,7 @@ from pipeline.errors import (
 )
 from pipeline.failpoints import Point
 from pipeline.states import JobState, Reason
+from pipeline.store import changes
 from pipeline.store.database import as_uuid, dialect, execute, session, transaction
 from pipeline.store.models import JobRow, seconds_since
 
@@ -75,6 +76,7 @@ class Planning:
         if time.monotonic() - self._staged_at >= STAGE_EVERY_S:
             self._staged_at = time.monotonic()
             with transaction():
+                changes.note(self.job_id)
                 execute("UPDATE jobs SET stage = %s WHERE id = %s", text, self.job_id.hex)
 
     def check(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.core.history import record
 from pipeline.states import JobState, Reason
+from pipeline.store import changes
 from pipeline.store.database import dialect, execute
 
 ENDED = ("succeeded", "failed", "timed_out", "cancelled")
@@ -35,6 +36,7 @@ def roll_up(
     None when the job is gone.
     """
     sql = dialect()
+    changes.note(job_id)
     rows = execute(
         "UPDATE jobs SET total = total + %s, reused = reused + %s, succeeded = succeeded + %s,"
         " failed = failed + %s, timed_out = timed_out + %s, cancelled = cancelled + %s"

@@ -11,6 +11,7 @@ the caller for longer than ``QUAYLINE_BROKER_TIMEOUT_S``.
 """
 
 from pipeline.core.jobs import Progress
+from pipeline.core.live import Message
 from pipeline.core.schedules.fires import Fire
 from pipeline.core.schedules.rows import Schedule
 from pipeline.core.templates.rows import Template
@@ -23,6 +24,7 @@ __all__ = [
     "Client",
     "Fire",
     "Job",
+    "Message",
     "Progress",
     "Schedule",
     "Schedules",

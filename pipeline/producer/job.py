@@ -10,6 +10,7 @@ from pipeline.adapters.engines.model import LogEntry
 from pipeline.core import executions, jobs
 from pipeline.core.executions import Execution
 from pipeline.core.jobs import Progress
+from pipeline.core.live import Message
 from pipeline.errors import Refused, WaitTimeout
 from pipeline.kinds.container import logs as container_logs
 from pipeline.kinds.container import output as container_output
@@ -19,6 +20,7 @@ from pipeline.kinds.service.spec import KIND_NAMES
 from pipeline.kinds.sql_lint import finish as lint_finish
 from pipeline.kinds.sql_lint.gate import Baseline
 from pipeline.kinds.sql_lint.reports import FileReport
+from pipeline.producer.streaming import stream
 from pipeline.states import TERMINAL_JOB
 
 if TYPE_CHECKING:
@@ -71,6 +73,19 @@ class Job:
             if deadline is not None and time.monotonic() >= deadline:
                 raise WaitTimeout(f"The job is still {progress.state} after {timeout_s} s.")
             time.sleep(poll_s)
+
+    def stream(
+        self, *, since: str | None = None, timeout_s: float | None = None
+    ) -> Iterator[Message]:
+        """Yield what happens to the job, as it happens, until its reports stand.
+
+        A message has ``event`` and ``data``: ``transition`` (a row of the history), ``progress``
+        (how a call or a container is: status, message, partial output, result or error), ``job``
+        (its counts) and ``end``. A stream begins with what has happened already; with the last
+        ``id`` as ``since`` it goes on after that. ``WaitTimeout`` after ``timeout_s``.
+        """
+        self._client.start()
+        return stream(self._id, self._client.settings, since=since, timeout_s=timeout_s)
 
     def results(self) -> Iterator[FileReport]:
         """Yield every file as its task stands, in the order of the archive."""

@@ -18,6 +18,7 @@ from playhouse.pool import MaxConnectionsExceeded, PooledSqliteDatabase
 
 from pipeline import jsontext, metrics
 from pipeline.errors import DatabaseUnavailable, Refused
+from pipeline.store import changes
 
 proxy = peewee.DatabaseProxy()
 _url = ""
@@ -249,12 +250,22 @@ def transaction() -> Iterator[None]:
     """Run the block in one transaction; SQLite takes its write lock at once: no deadlock."""
     database: Any = proxy.obj
     with session():
-        if database.in_transaction() or dialect().postgres:
+        if database.in_transaction():
             with database.atomic():
                 yield
         else:
-            with database.atomic("IMMEDIATE"):
+            with changes.told(), database.atomic(*() if dialect().postgres else ("IMMEDIATE",)):
                 yield
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Let the block read, in several statements, what was committed at one moment."""
+    database: Any = proxy.obj
+    with session(), database.atomic():
+        if dialect().postgres:
+            execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
 
 
 def execute(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:

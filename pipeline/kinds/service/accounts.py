@@ -16,6 +16,7 @@ from pipeline.core import documents
 from pipeline.core.history import clean
 from pipeline.core.tasks import Claim
 from pipeline.errors import DatabaseUnavailable
+from pipeline.store import changes
 from pipeline.store.database import (
     as_json,
     as_uuid,
@@ -198,7 +199,7 @@ def _write(rows: list[dict[str, Any]]) -> None:
         **{"partial_from": "bigint", "checkpoint": "text", "record": "text"},
     }
     with transaction():
-        execute(
+        written = execute(
             "INSERT INTO service_runs (task_id, job_id, attempt, progress, partial, partial_from,"
             " checkpoint, record, began_at, updated_at)"
             " SELECT t.id, t.job_id, r.attempt, r.progress, r.partial, r.partial_from,"
@@ -209,6 +210,8 @@ def _write(rows: list[dict[str, Any]]) -> None:
             " progress = excluded.progress, partial = excluded.partial,"
             " partial_from = excluded.partial_from,"
             " checkpoint = COALESCE(excluded.checkpoint, service_runs.checkpoint),"
-            " record = excluded.record, updated_at = excluded.updated_at",
+            " record = excluded.record, updated_at = excluded.updated_at RETURNING job_id",
             as_json(sorted(rows, key=lambda row: str(row["id"]))),
         )
+        for (job_id,) in written:
+            changes.note(as_uuid(job_id))
