@@ -234,6 +234,15 @@ class Settings(BaseSettings):
     api_uploads: int = Field(
         8, ge=1, le=MOST, description="Uploads at the same time; more get a 503."
     )
+    api_streams: int = Field(
+        1000, ge=0, le=100_000, description="Clients that follow jobs live; more get a 503."
+    )
+    api_local_user: str = Field(
+        "",
+        max_length=200,
+        description="Socket.IO clients of this machine that show no token see what is for this user"
+        " (`user_id`); empty: they are refused.",
+    )
     api_patience_s: float = Field(
         30.0, gt=0, le=MOST_S, description="A client that sends nothing for so long is let go."
     )

@@ -7,7 +7,7 @@ from starlette.types import Scope
 #: What a container's token rides in.
 _TOKEN = re.compile(r"^/t/[^/]*")
 #: What may be a token, wherever it stands: callers and proxies put things before a path.
-_SECRET = re.compile(r"((?:^|/)t/)[^/]+|\d{1,5}\.[0-9a-f]{40}|qlt_[^/]+")
+_SECRET = re.compile(r"((?:^|/)t/)[^/]+|\d{1,5}\.[0-9a-f]{40}|ql[ts]_[^/]+")
 UNMATCHED = "unmatched"
 
 

@@ -33,12 +33,14 @@ from pipeline.web import (
     statistics,
     submissions,
     templates,
+    tickets,
     tokens,
 )
 from pipeline.web.guard import REQUEST_ID, Bound, Guard
 from pipeline.web.health import Readying
 from pipeline.web.job_bodies import JobRequest
 from pipeline.web.problems import FieldError, Problem
+from pipeline.web.push import Push, Pushing
 from pipeline.web.service import Service
 
 log = logging.getLogger(__name__)
@@ -79,6 +81,7 @@ RESOURCES = (
     kinds,
     templates,
     services,
+    tickets,
 )
 FOR_OPERATORS = (dead_letters, hosts, schedules, access_log, statistics, tokens)
 #: What a container reaches under its own token, which rides in the base URL that it is given.
@@ -110,6 +113,8 @@ def create_app(context: Context, *, heard: bool = True) -> FastAPI:
     app.state.readying = Readying(service)
     problems.install(app)
     _route(app)
+    app.state.push = Push(service)
+    service.live.scouts.append(app.state.push.scout)
     app.add_middleware(Bound, service=service)
     if context.settings.cors_origins:
         app.add_middleware(
@@ -120,6 +125,7 @@ def create_app(context: Context, *, heard: bool = True) -> FastAPI:
             expose_headers=["Location", REQUEST_ID, "Retry-After"],
             max_age=600,
         )
+    app.add_middleware(Pushing, push=app.state.push)
     app.add_middleware(Guard, service=service)
     _describe(app)
     return app
@@ -152,11 +158,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     limiter.total_tokens = max(1, min(limiter.total_tokens, settings.database_pool - 2))
     await _know_deployment()
     service = app.state.service
-    going_on = [
-        asyncio.create_task(service.beats.listen()),
-        asyncio.create_task(service.access.run()),
-    ]
+    push = app.state.push
+    service.live.start()
+    work = (service.beats.listen(), service.access.run(), push.run(), push.check())
+    going_on = [asyncio.create_task(each) for each in work]
     yield
+    service.live.close()
     for each in going_on:
         each.cancel()
     await asyncio.wait(going_on)

@@ -35,7 +35,7 @@ ContainerCredentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_c
 
 async def caller(request: Request, service: Serving, told: Credentials) -> ApiToken:
     """Return the API token of the request; 401 without one that is valid."""
-    token = await known(service, _secret(told))
+    token = await known(service, secret_of(told))
     request.scope[CALLER] = token.owner
     return token
 
@@ -76,7 +76,7 @@ def sees(token: ApiToken, owner: str) -> bool:
 async def execution_token(request: Request, told: ContainerCredentials) -> str:
     """Return the token of a callback, from the path or from the header; 401 without one."""
     in_path: str | None = request.path_params.get("token")
-    return in_path if in_path is not None else _secret(told)
+    return in_path if in_path is not None else secret_of(told)
 
 
 ExecutionToken = Annotated[str, Depends(execution_token)]
@@ -99,7 +99,8 @@ async def run_of(service: Service, token: str, task_id: uuid.UUID) -> int | None
     return executions.verify(token, task_id)
 
 
-def _secret(told: HTTPAuthorizationCredentials | None) -> str:
+def secret_of(told: HTTPAuthorizationCredentials | None) -> str:
+    """Return the token of the header; 401 without one."""
     if told is None or not told.credentials:
         raise unauthenticated("A token is needed: Authorization: Bearer TOKEN.")
     if len(told.credentials) > MOST_TOKEN:

@@ -16,6 +16,8 @@ from pipeline.web.service import Service
 log = logging.getLogger(__name__)
 
 REQUEST_ID = "X-Request-ID"
+#: Where in a scope stands what a stream calls when it begins: it is not counted as in work.
+LEAVE = "quayline.leave"
 _ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 #: Who asks whether the process lives is answered however much it has to do.
 ALWAYS = frozenset({"/healthz"})
@@ -89,16 +91,26 @@ class Bound:
             await self._app(scope, receive, send)
             return
         answering = _Answering(send, scope["quayline.request_id"])
-        self._in_work += 1
-        self._figures.in_work.set(self._in_work)
+        is_in_work = True
+
+        def leave() -> None:
+            nonlocal is_in_work
+            self._move(-int(is_in_work))
+            is_in_work = False
+
+        scope[LEAVE] = leave
+        self._move(1)
         try:
             if self._in_work > self._limit and scope["path"] not in ALWAYS:
                 await self._refuse(scope, receive, answering)
             else:
                 await self._guarded(scope, receive, answering)
         finally:
-            self._in_work -= 1
-            self._figures.in_work.set(self._in_work)
+            leave()
+
+    def _move(self, by: int) -> None:
+        self._in_work += by
+        self._figures.in_work.set(self._in_work)
 
     async def _guarded(self, scope: Scope, receive: Receive, answering: "_Answering") -> None:
         try:

@@ -3,16 +3,18 @@
 import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from pipeline.core import jobs
 from pipeline.core.api_tokens import ApiToken, Role
+from pipeline.core.live.cursor import MOST_TEXT
 from pipeline.errors import NotFound
 from pipeline.states import JobState
-from pipeline.web import cursors, job_rows
+from pipeline.web import cursors, job_rows, streams, viewers
 from pipeline.web.callers import Caller, sees
 from pipeline.web.cursors import Cursor, Page
 from pipeline.web.job_bodies import (
@@ -28,6 +30,7 @@ from pipeline.web.job_bodies import (
 )
 from pipeline.web.problems import responses
 from pipeline.web.service import Serving
+from pipeline.web.viewers import Viewing
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -102,9 +105,38 @@ def job_progress(job_id: Visible) -> JobProgress:
     return JobProgress(**asdict(jobs.progress(job_id)))
 
 
-@router.get("/{job_id}/events", responses=responses(401, 404))
-def job_events(job_id: Visible, cursor: Cursor = None, limit: Limit = 100) -> Page[Event]:
-    """Return the job's history, oldest first."""
+@router.get(
+    "/{job_id}/events",
+    response_model=Page[Event],
+    responses={
+        **responses(401, 404),
+        200: {
+            "description": "A page of the history, or the stream.",
+            "content": {streams.MEDIA_TYPE: {"schema": {"type": "string"}}},
+        },
+        204: {"description": "A stream that was told to its end; there is no more of it."},
+    },
+)
+async def job_events(
+    job_id: JobId,
+    request: Request,
+    viewer: Viewing,
+    service: Serving,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+    last_event_id: Annotated[
+        str, Header(max_length=MOST_TEXT, description="A stream goes on after this `id`.")
+    ] = "",
+) -> Any:
+    """Return the job's history, oldest first; with `Accept: text/event-stream` what happens to the
+    job as it happens, from its begin or from `Last-Event-ID` on, to its end."""
+    await to_thread.run_sync(viewers.check, viewer, job_id)
+    if streams.is_wanted(request):
+        return await streams.answer(request, service, viewer, job_id, last_event_id)
+    return await to_thread.run_sync(_history, job_id, cursor, limit)
+
+
+def _history(job_id: uuid.UUID, cursor: str | None, limit: int) -> Page[Event]:
     after = 0 if cursor is None else cursors.number("events", cursor)
     rows = job_rows.events(job_id, after=after, limit=limit + 1)
     items = [Event(**{name: row[name] for name in Event.model_fields}) for row in rows[:limit]]

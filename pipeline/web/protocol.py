@@ -41,6 +41,11 @@ class PatientProtocol(H11Protocol):
         self._looking.cancel()
         super().connection_lost(exc)
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Look no more: another protocol has the connection now."""
+        self._looking.cancel()
+        super().handle_websocket_upgrade(event)
+
     def resume_writing(self) -> None:
         """The client has taken something."""
         self._untaken_bytes = 0

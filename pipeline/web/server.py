@@ -10,6 +10,7 @@ from pipeline.core.context import Context
 from pipeline.errors import Refused, Transient
 from pipeline.web.app import create_app
 from pipeline.web.protocol import PatientProtocol
+from pipeline.web.push import MOST_SAID_BYTES
 
 BACKLOG = 2048
 KEEP_ALIVE_S = 30
@@ -77,11 +78,25 @@ def address(listener: socket.socket, host: str) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _Server(uvicorn.Server):
+    """Lets those go first whose answers have no end of their own."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End: streams and pushed clients at once, other requests when they are answered."""
+        app: Any = self.config.app
+        app.state.service.close_streams()
+        await app.state.push.close()
+        await super().shutdown(sockets)
+
+
 def _server(context: Context, *, heard: bool) -> uvicorn.Server:
     config = uvicorn.Config(
         create_app(context, heard=heard),
         http=PatientProtocol.with_patience(context.settings.api_patience_s),
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MOST_SAID_BYTES,
+        # Small messages to many: packing costs more than it saves.
+        ws_per_message_deflate=False,
         lifespan="on",
         # The process's own log takes its lines; requests are told by the guard.
         log_config=None,
@@ -93,4 +108,4 @@ def _server(context: Context, *, heard: bool) -> uvicorn.Server:
         h11_max_incomplete_event_size=MOST_HEAD_BYTES,
         backlog=BACKLOG,
     )
-    return uvicorn.Server(config)
+    return _Server(config)

@@ -1,6 +1,7 @@
 """What the routes of one application share."""
 
-from typing import Annotated
+import asyncio
+from typing import Annotated, Any
 
 import anyio
 from fastapi import Depends, Request
@@ -11,6 +12,7 @@ from pipeline.web.access import AccessLog
 from pipeline.web.beats import Beats
 from pipeline.web.figures import Figures
 from pipeline.web.known_tokens import KnownTokens
+from pipeline.web.live import Live
 from pipeline.web.rooms import Room
 
 MOST_READINGS = 8
@@ -31,6 +33,9 @@ class Service:
         self.beats = Beats(self.figures)
         self.access = AccessLog(context.settings, self.figures)
         self.tokens = KnownTokens()
+        self.live = Live(context.settings)
+        #: What each stream that is open waits for.
+        self.streams: set[asyncio.Queue[Any]] = set()
         # An upload takes as long as its sender does.
         uploads = context.settings.api_uploads
         self.uploads = Room("uploads", uploads, of_one_owner=max(1, uploads // 2))
@@ -38,6 +43,12 @@ class Service:
         self.readings = Room("logs, outputs and reports", MOST_READINGS)
         # Who calls is known however busy the other threads are.
         self.lookups = anyio.CapacityLimiter(2)
+
+    def close_streams(self) -> None:
+        """Let those who follow jobs go: the server ends, and they come back to another one."""
+        for waiting in [*self.streams]:
+            waiting.put_nowait(None)
+        self.live.close()
 
 
 async def service_of(request: Request) -> Service:

@@ -1,10 +1,9 @@
 """Follows one job for one viewer: makes messages of what is new, each once, in their order."""
 
-import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.core.history import runs
@@ -12,8 +11,6 @@ from pipeline.core.live.cursor import Cursor
 from pipeline.core.live.looking import Ask
 from pipeline.core.live.news import News, TaskNews, Transition
 
-#: How often rows are looked for that were committed after higher ones, in seconds.
-LATE_EVERY_S = 1.0
 #: What a task told is written with the clock of its statement, and seen after its commit.
 OVERLAP = timedelta(seconds=2)
 
@@ -51,20 +48,18 @@ class Follow:
         self.is_whole = False
         self._cursor = cursor or Cursor()
         self._since: Any = None
-        self._late_at = time.monotonic()
         self._job: dict[str, Any] = {}
         #: Of each task: attempt, status and what it told last.
         self._told: dict[int, tuple[Any, ...]] = {}
         #: Up to where its partial output was told, under which attempt.
         self._partial: dict[int, tuple[int, int]] = {}
 
-    def ask(self) -> Ask:
-        """Return what is to be looked for."""
-        after = self._cursor.last
-        if time.monotonic() - self._late_at >= LATE_EVERY_S:
-            self._late_at = time.monotonic()
+    def ask(self, *, late: bool = False) -> Ask:
+        """Return what is to be looked for; with ``late`` also rows that were committed after
+        higher ones, which is rare, and looked for now and then."""
+        if late:
             self._cursor.settle()
-            after = self._cursor.settled
+        after = self._cursor.settled if late else self._cursor.last
         return Ask(self.job_id, after, self._since)
 
     def take(self, news: News | None) -> list[Message]:
@@ -112,7 +107,7 @@ class Follow:
             "message": task.told or _SENTENCES.get(status, _OTHERWISE).format(name),
             **{"job_id": str(task.job_id), "task_id": str(task.task_id)},
             **{"user_id": task.user_id, "attempt": task.attempt, "progress": task.fraction},
-            **{"details": dict(task.details), "at": task.at},
+            **{"details": dict(task.details), "at": _text(task.at)},
         }
         if partial:
             data.update(partial=partial, partial_at=at)
@@ -157,12 +152,17 @@ def job_data(news: News) -> dict[str, Any]:
     }
 
 
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
 def _merged(rows: list[Transition]) -> dict[str, Any]:
     """Return rows that tell the same of several tasks as one."""
     last = rows[-1]
     places = [n for row in rows for a, b in row.tasks or () for n in range(a, b + 1)]
     return {
         **asdict(last),
+        "at": _text(last.at),
         "tasks": runs(places) if any(row.tasks for row in rows) else None,
         "rows": runs([row.id for row in rows]),
     }
@@ -188,6 +188,6 @@ def _progress_of_job(news: News) -> dict[str, Any]:
         **{"job_id": str(news.id), "task_id": None, "user_id": "", "attempt": 0},
         "progress": job.done / job.total if job.planned and job.total else None,
         "details": {"done": job.done, "total": job.total, "stage": job.stage},
-        "at": news.read_at,
+        "at": _text(news.read_at),
         **_outcome(status, news.result, job.message, news.reason),
     }
