@@ -71,7 +71,9 @@ def _before(checkpoint: str | None, record: str, began_at: Any, now: Any) -> Bef
 class Account:
     """What one run tells; ``note`` may be called from any thread, at any rate."""
 
-    def __init__(self, claim: Claim, *, user_id: str, step: int, before: Before) -> None:
+    def __init__(
+        self, claim: Claim, *, user_id: str, step: int, before: Before, task: str = ""
+    ) -> None:
         self.claim = claim
         self.is_dirty = True
         self._lock = threading.Lock()
@@ -86,6 +88,7 @@ class Account:
         self._ran_s = float(told.get("run_s", 0.0))
         self._user_id = user_id
         self._step = step
+        self._task = task
         self._began = time.monotonic()
         self._ended: float | None = None
 
@@ -143,6 +146,7 @@ class Account:
         return {
             "user_id": self._user_id,
             "step": self._step,
+            "task": self._task,
             "runs": self._runs,
             "run_s": round(self._ran_s + self.seconds, 6),
             "models": self._models,
