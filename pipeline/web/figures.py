@@ -39,6 +39,10 @@ class Figures:
         self.in_work = Gauge(
             "quayline_http_requests_in_work", "Requests in work now.", registry=self.registry
         )
+        self.streams = Gauge(
+            *("quayline_http_streams", "Clients that follow jobs live.", ("way",)),
+            registry=self.registry,
+        )
         self.heartbeats = Counter(
             *("quayline_heartbeats", "Heartbeats answered.", ("outcome",)), registry=self.registry
         )

@@ -123,6 +123,7 @@ class Push:
             raise Refusal("Too many clients follow jobs; come again in a moment.")
         told = arrival(environ, auth, settings)
         viewer = self._viewers[sid] = await self._viewer(told)
+        self._count()
         for room in _rooms_for(viewer):
             await self._server.enter_room(sid, room)
         since = told.since or datetime.now(UTC) - timedelta(seconds=BACK_S)
@@ -149,6 +150,7 @@ class Push:
 
     async def _disconnect(self, sid: str, *_: Any) -> None:
         self._viewers.pop(sid, None)
+        self._count()
         self._followed.leave_unheard()
 
     async def _subscribe(self, sid: str, told: Any = None) -> dict[str, Any]:
@@ -172,6 +174,9 @@ class Push:
         await self._server.leave_room(sid, _room("job", str(job_id)))
         self._followed.leave_unheard()
         return {"job_id": str(job_id)}
+
+    def _count(self) -> None:
+        self._service.figures.streams.labels("socket.io").set(len(self._viewers))
 
     def _clients_in(self, rooms: Sequence[str]) -> "list[tuple[str, int]]":
         """Return who is in one of the rooms, and how many packets each has still to take."""

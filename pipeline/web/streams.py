@@ -71,19 +71,27 @@ async def _lines(service: Service, viewer: Viewer, follow: Follow) -> AsyncItera
     def sink(messages: Sequence[Message]) -> None:
         waiting.put_nowait(messages)
         if waiting.qsize() >= MOST_BEHIND:
-            # What it gets it has whole; the rest it asks for when it comes back.
-            service.live.leave(watch)
+            # What is on its way to it is the last; the rest it asks for when it comes back. Its
+            # connection ends when it takes that, or when the server has had enough of waiting.
+            leave()
+            while not waiting.empty():
+                waiting.get_nowait()
             waiting.put_nowait(None)
 
-    service.streams.add(waiting)
+    def leave() -> None:
+        service.live.leave(watch)
+        service.streams.discard(waiting)
+        service.figures.streams.labels("events").set(len(service.streams))
+
     watch = service.live.watch(follow, sink)
+    service.streams.add(waiting)
+    service.figures.streams.labels("events").set(len(service.streams))
     try:
         yield b"retry: %d\n\n" % RETRY_MS
         async for messages in _heard(service, viewer, waiting):
             yield b"".join(line(each) for each in messages) or b": alive\n\n"
     finally:
-        service.streams.discard(waiting)
-        service.live.leave(watch)
+        leave()
 
 
 async def _heard(

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.live import cursor
 from pipeline.core.live.cursor import MOST_NAMED, MOST_TEXT, SETTLED_S, Cursor
 from pipeline.errors import Refused
 
@@ -78,7 +77,7 @@ def test_the_last_row_is_known() -> None:
 
 def test_settling_waits_for_what_may_still_come(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(cursor.time, "monotonic", lambda: now)
+    monkeypatch.setattr("time.monotonic", lambda: now)
     told = Cursor()
     told.take(5, 0.0)
     now += SETTLED_S - 1
