@@ -62,6 +62,16 @@ def test_message_that_comes_twice_makes_no_call_again(context: Context) -> None:
     assert finish.result(jobs.get(job_id))["result"]["input"] == {"a": 1}
 
 
+def test_largest_of_what_is_due_of_a_job_goes_first_whatever_its_place(context: Context) -> None:
+    narrow = context.settings.model_copy(update={"window": 1, "batch_bytes": 1})
+    job_id = jobs.submit(
+        Submission(kind="service", parameters={**CALL, "inputs": [{}, {"a": "x" * 99}, {}]})
+    )
+    planning.run_plan(job_id, replace(context, settings=narrow))
+    [claim] = make.claimed(context, job_id)
+    assert claim.seq == 1
+
+
 def test_run_that_lost_its_task_writes_nothing(context: Context) -> None:
     [claim] = claimed(context, 1)
     mine = Account(claim, user_id="ann", step=1, before=Before())
