@@ -1,4 +1,4 @@
-"""Traces: one for each job, from its submission through messages and actors into its containers.
+"""Traces: one for each job, from its submission through messages and actors to what these run.
 
 The trace's id *is* the job's id, and that of its first span is computed from it. So a trace needs
 no column and no message that arrives: whoever takes a job up adds to its trace, and every log line
@@ -180,14 +180,51 @@ def span(name: str, job_id: uuid.UUID) -> Iterator[None]:
         return
     from opentelemetry import trace
 
+    with trace.use_span(_begun(name, job_id), end_on_exit=True):
+        yield
+
+
+class Part:
+    """A span of what is begun here and ends elsewhere, on another thread; none where nothing is
+    traced."""
+
+    def __init__(self, name: str, job_id: uuid.UUID, told: Mapping[str, str | int]) -> None:
+        self._span = _begun(name, job_id, told) if _provider is not None else None
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """What the block begins goes on in it, other threads with its context too."""
+        if self._span is None:
+            yield
+            return
+        from opentelemetry import trace
+
+        with trace.use_span(self._span):
+            yield
+
+    def end(self, outcome: str, *, is_bad: bool) -> None:
+        """It is over, and came to that."""
+        if self._span is None:
+            return
+        from opentelemetry import trace
+
+        self._span.set_attribute("quayline.outcome", outcome)
+        if is_bad:
+            self._span.set_status(trace.StatusCode.ERROR, outcome)
+        self._span.end()
+
+
+def _begun(name: str, job_id: uuid.UUID, told: Mapping[str, str | int] | None = None) -> Any:
+    from opentelemetry import trace
+
     around = trace.get_current_span().get_span_context()
     is_same = around.trace_id == job_id.int
-    with _tracer().start_as_current_span(
+    return _tracer().start_span(
         name,
         None if is_same else _of_job(job_id),
         links=[trace.Link(around)] if around.is_valid and not is_same else [],
-    ):
-        yield
+        attributes=told,
+    )
 
 
 def environment(job_id: uuid.UUID) -> dict[str, str]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import Client, broker, tracing
+from pipeline import Client, Job, broker, tracing
 from pipeline.errors import Refused
 from pipeline.messages import Defect, defect
-from pipeline.settings import Settings
-from tests.support.receiver import Receiver, receiver
+from pipeline.settings import MIB, Settings
+from tests.support.receiver import Receiver, Span, receiver
 from tests.support.servers import free_port
 from tests.support.waiting import eventually
 
@@ -40,6 +40,35 @@ def test_lint_job_is_one_trace(traces: Receiver, tmp_path: Path) -> None:
     assert wanted <= traces.names(trace_id)
     parents = {span.parent_id for span in traces.spans(trace_id)} - {""}
     assert parents <= {span.span_id for span in traces.spans(trace_id)}
+
+
+def test_call_of_a_service_is_a_span_that_its_own_spans_join(
+    traces: Receiver, tmp_path: Path
+) -> None:
+    own = {"service_modules": "tests.support.offers", "service_memory_bytes": 256 * MIB}
+    with Client(settings(tmp_path, traces.url).model_copy(update=own)) as client:
+        light = client.service("test", "any", task="traced").wait(timeout_s=60)
+        heavy = client.service("test", "once", task="traced").wait(timeout_s=60)
+        bad = client.service("test", "any", task="fail").wait(timeout_s=60)
+        seen, carried = light.result()["result"], heavy.result()["result"]
+    call, actor = named(traces, light, "call test/any"), named(traces, light, "execute_task")
+    assert (call.parent_id, call.failed) == (actor.span_id, False)
+    assert seen == call.span_id
+    told = {name.removeprefix("quayline."): each for name, each in call.attributes.items()}
+    assert uuid.UUID(told.pop("task_id"))
+    assert told == {
+        **{"mode": "test", "service": "any", "task": "traced"},
+        **{"attempt": "1", "outcome": "completed"},
+    }
+    call = named(traces, heavy, "call test/once")
+    assert carried == f"00-{uuid.UUID(heavy.id).hex}-{call.span_id}-01"
+    call = named(traces, bad, "call test/any")
+    assert (call.failed, call.attributes["quayline.outcome"]) == (True, "error")
+
+
+def named(traces: Receiver, job: Job, name: str) -> Span:
+    [span] = [each for each in traces.spans(uuid.UUID(job.id).hex) if each.name == name]
+    return span
 
 
 def test_receiver_that_is_away_delays_nothing(tmp_path: Path) -> None:

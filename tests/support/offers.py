@@ -95,6 +95,11 @@ class AnyService:
             notes.write("x")
         return {"folder": str(context.folder)}
 
+    async def traced(self, input_data, context):
+        from opentelemetry import trace
+
+        return f"{trace.get_current_span().get_span_context().span_id:016x}"
+
     def escape(self, input_data, context):
         context.open("../outside", "w")
 
@@ -213,6 +218,9 @@ class HeavyService:
         Path(input_data["path"]).write_text(f"{os.getpid()} {child.pid}")
         while True:
             _pause(10)
+
+    def traced(self, input_data, context):
+        return os.environ.get("TRACEPARENT")
 
     def crash(self, input_data, context):
         os.kill(os.getpid(), signal.SIGSEGV)

@@ -10,6 +10,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class Span:
     span_id: str
     parent_id: str
     failed: bool
+    attributes: dict[str, str]
 
 
 class Receiver:
@@ -41,7 +44,8 @@ class Receiver:
                     span.trace_id.hex(),
                     span.span_id.hex(),
                     span.parent_span_id.hex(),
-                    bool(span.events),
+                    bool(span.events) or span.status.code == Status.STATUS_CODE_ERROR,
+                    {each.key: _text(each.value) for each in span.attributes},
                 )
                 for resource in told.resource_spans
                 for scope in resource.scope_spans
@@ -56,6 +60,10 @@ class Receiver:
     def names(self, trace_id: str) -> set[str]:
         """Return their names."""
         return {span.name for span in self.spans(trace_id)}
+
+
+def _text(value: AnyValue) -> str:
+    return str(getattr(value, value.WhichOneof("value") or ""))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from pipeline.errors import DatabaseUnavailable
 from pipeline.kinds.service import accounts, slots, verdicts
 from pipeline.kinds.service.accounts import Account
 from pipeline.kinds.service.calling import Answer
-from pipeline.kinds.service.flights import MOST_LIGHT_S, Flight, Flying, Ready
+from pipeline.kinds.service.flights import COMPLETED, MOST_LIGHT_S, Flight, Flying, Ready
 from pipeline.kinds.service.registry import Offer
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,7 @@ class Batch:
         finally:
             for flight in self._flights.values():
                 flight.flying.abandon()
+                flight.close("abandoned")
 
     # --- beginning ----------------------------------------------------------------------------
 
@@ -127,7 +128,7 @@ class Batch:
     def _fly(self, ready: Ready, after_s: float) -> None:
         flight = Flight(ready, self._begin_call(ready), self._most_call_s)
         self._flights[ready.claim.id] = flight
-        flight.flying.start(lambda told: self._ended.put((flight, told)), after_s=after_s)
+        flight.start(lambda *ended: self._ended.put(ended), after_s=after_s)
 
     def _put_off(self, some: Iterable[Ready], message: str, delay_s: float) -> None:
         for ready in list(some):
@@ -167,7 +168,9 @@ class Batch:
         if answer.shared and answer.after_s:
             self._pause(offer, answer.after_s)
         metrics.SERVICE_SECONDS.observe(ready.account.seconds, offer.mode, offer.name)
-        metrics.SERVICE_CALLS.add(offer.mode, offer.name, answer.reason or "completed")
+        outcome = answer.reason or COMPLETED
+        metrics.SERVICE_CALLS.add(offer.mode, offer.name, outcome)
+        flight.close(outcome)
         if self._beat.stopped():
             return
         has_seen = answer.saw_stop and not flight.is_late

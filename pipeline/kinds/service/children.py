@@ -14,11 +14,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipeline import processes
+from pipeline import processes, tracing
 from pipeline.kinds.service import frames
 from pipeline.kinds.service.calling import Answer
 from pipeline.kinds.service.folders import RunFolder
@@ -94,7 +95,7 @@ class ChildCall:
             self._connection = ours
             if self._is_abandoned:
                 return Answer(None, Reason.CANCELLED, "It was stopped.")
-            self._process = _start(theirs)
+            self._process = _start(theirs, tracing.environment(uuid.UUID(self._run.job_id)))
         order = {
             "run": self._run.document(),
             "module": self._offer.factory.__module__,
@@ -174,7 +175,7 @@ class ChildCall:
                 self._connection = None
 
 
-def _start(theirs: socket.socket) -> "subprocess.Popen[bytes]":
+def _start(theirs: socket.socket, more_env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     # As the worker's own, so that it finds the same modules.
     path = os.pathsep.join(each for each in sys.path if each)
     return subprocess.Popen(
@@ -182,7 +183,7 @@ def _start(theirs: socket.socket) -> "subprocess.Popen[bytes]":
         stdin=subprocess.DEVNULL,
         # What is printed by the program that this worker is a part of is that program's.
         stdout=2,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, **more_env},
         pass_fds=(theirs.fileno(),),
         start_new_session=True,
     )

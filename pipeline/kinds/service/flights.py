@@ -1,10 +1,12 @@
 """One call on its way: what it needs to begin, and what is done about it until it ends."""
 
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from pipeline import tracing
 from pipeline.core.tasks import Claim
 from pipeline.kinds.service import verdicts
 from pipeline.kinds.service.accounts import Account
@@ -17,6 +19,8 @@ from pipeline.store.results import Result
 #: The longest that one call may take, whatever its service says: a message that is open for longer
 #: than RabbitMQ's 30 minutes is run again beside itself. A light one may have waited for others.
 MOST_LIGHT_S, MOST_HEAVY_S = 600.0, 1200.0
+#: What a call came to that ended well; of any other it is the reason.
+COMPLETED = "completed"
 
 
 class Flying(Protocol):
@@ -71,6 +75,16 @@ class Flight:
         self.stopped_at: float | None = None
         self.is_late = False
         self.is_handed_back = False
+        self._traced = _traced(ready)
+
+    def start(self, ended: Callable[["Flight", Answer], None], *, after_s: float) -> None:
+        """Begin, after so many seconds; spans that the service makes are below this call's."""
+        with self._traced.around():
+            self.flying.start(lambda told: ended(self, told), after_s=after_s)
+
+    def close(self, outcome: str) -> None:
+        """It came to that, and its span is over."""
+        self._traced.end(outcome, is_bad=outcome != COMPLETED)
 
     def stop(self, now: float, *, is_handed_back: bool) -> None:
         """From now on it has its grace."""
@@ -89,3 +103,15 @@ class Flight:
         if self.stopped_at is not None and now >= self.stopped_at + grace_s:
             return Answer(None, Reason.CANCELLED, "It was stopped.")
         return None
+
+
+def _traced(ready: Ready) -> tracing.Part:
+    run = ready.run
+    told: dict[str, str | int] = {
+        "quayline.task_id": run.task_id,
+        "quayline.mode": run.mode,
+        "quayline.service": run.service,
+        "quayline.task": run.task,
+        "quayline.attempt": run.attempt,
+    }
+    return tracing.Part(f"call {ready.offer.label}", uuid.UUID(run.job_id), told)
