@@ -172,6 +172,10 @@ SERVICE_SECONDS = Histogram(
 SERVICE_TOKENS = Counter(
     *("quayline_service_tokens", "Tokens that models took and gave.", ("model", "direction"))
 )
+SERVICE_CHILD_KILLS = Counter(
+    *("quayline_service_child_kills", "Children of heavy calls that ended without an answer."),
+    ("mode", "service", "reason"),
+)
 SERVICE_WAITS = Counter(
     *("quayline_service_waits", "Calls that found no room and were put off."),
     ("mode", "service"),

@@ -25,7 +25,7 @@ from prometheus_client.core import GaugeMetricFamily
 from pipeline import metrics
 from pipeline.core.context import Context
 from pipeline.core.kinds import all_kinds
-from pipeline.core.row_figures import COLLECTORS, Collector
+from pipeline.core.row_figures import Collector, collectors
 from pipeline.errors import QuaylineError
 
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def exporting(context: Context, entries: Sequence[str]) -> Iterator[None]:
     registry.register(metrics.begin())
     _make_known(entries)
     metrics.POOL_SIZE.set(settings.database_pool)
-    rows: Any = RowFigures(context, COLLECTORS)
+    rows: Any = RowFigures(context, collectors())
     registry.register(rows)
     try:
         server, _ = start_http_server(settings.metrics_port, settings.metrics_host, registry)

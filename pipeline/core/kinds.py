@@ -88,6 +88,11 @@ class Kind:
         found: list[Tick] = self._told("ticks", context)
         return found
 
+    def collectors(self) -> list[Any]:
+        """Return what the kind's own rows tell Prometheus: what its package's ``collectors`` says,
+        if any."""
+        return self._told("collectors")
+
     def chores(self) -> list[Any]:
         """Return the kind's part of the upkeep: what its package's ``chores`` says, if any."""
         return self._told("chores")

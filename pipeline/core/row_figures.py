@@ -186,3 +186,8 @@ COLLECTORS: dict[str, Collector] = {
     "schedules": schedules,
     "health": checks,
 }
+
+
+def collectors() -> dict[str, Collector]:
+    """Return all of them, with those that a kind brings for its own rows (``collectors``)."""
+    return COLLECTORS | {name: each for kind in all_kinds() for name, each in kind.collectors()}

@@ -19,6 +19,7 @@ from dramatiq.middleware import prometheus as dramatiq_figures
 from pipeline import Client, metrics
 from pipeline.core.row_figures import FIGURES
 from pipeline.exposition import _all_fleets
+from pipeline.kinds.service import collectors as services
 from pipeline.settings import Settings
 from tests.support.faults import QUEUES
 from tests.support.prometheus import DEPLOY, Prometheus, prometheus, promtool
@@ -153,7 +154,7 @@ def names_told(deployment: Deployment) -> set[str]:
 
 def declared() -> set[str]:
     """Return the names of the figures that are there once something happens."""
-    found = {figure.name for figure in FIGURES}
+    found = {figure.name for figure in (*FIGURES, *services.FIGURES)}
     found.update(re.findall('"(dramatiq_[a-z_]+)"', inspect.getsource(dramatiq_figures)))
     for each in metrics.Figure.declared:
         ends = {metrics.Counter: ("_total",), metrics.Histogram: ("_bucket", "_sum", "_count")}

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from pipeline import broker
-from pipeline.core import jobs, planning, runner, transitions
+from pipeline.core import documents, jobs, planning, runner, transitions
 from pipeline.core.context import Context
 from pipeline.core.jobs import Submission
 from pipeline.core.tasks import Claim
-from pipeline.kinds.service import Limits, accounts, finish, offers, registry, slots
+from pipeline.kinds.service import Limits, accounts, collectors, finish, offers, registry, slots
 from pipeline.kinds.service.accounts import Account, Before
 from pipeline.kinds.service.registry import Offer
 from pipeline.states import Reason, TaskState
@@ -264,6 +264,55 @@ def test_task_that_is_no_public_method_is_refused_by_the_worker_too(
     [told] = jobs.tasks(job_id)
     assert (told["state"], told["reason"]) == ("failed", "bad_request")
     assert "it has count, count_later, misfit" in told["message"]
+
+
+def test_rows_tell_who_waits_for_room_and_for_how_long(context: Context) -> None:
+    registry.load(["tests.support.offers"])
+    offers.announce()
+    narrow, free = registry.find("test", "narrow"), ("test", "any")
+    claims = claimed(context, 4)
+    slots.take(narrow, claims[:1], lease_s=60)
+    slots.wait(narrow, claims[1:3])
+    slots.pause(narrow, 30)
+    with session():
+        execute(f"UPDATE service_waits SET since = {dialect().later('-100')}")
+    make.close(jobs.listed()[0].id, claims[1:2])
+    told = told_of_services(context)
+    place = ("test", "narrow")
+    assert (told["waiting"][place], told["slots_used"][place], told["slots"][place]) == (1, 1, 2)
+    assert 100 <= told["oldest_wait_seconds"][place] < 160
+    assert 0 < told["pause_seconds"][place] <= 30
+    assert free not in told["slots"]
+    names = ("waiting", "slots_used", "oldest_wait_seconds", "pause_seconds")
+    assert [told[name][free] for name in names] == [0, 0, 0, 0]
+    let_slots_lapse()
+    make.close(jobs.listed()[0].id, claims[2:3])
+    told = told_of_services(context)
+    assert (told["waiting"][place], told["slots_used"][place]) == (0, 0)
+
+
+def told_of_services(context: Context) -> dict[str, Any]:
+    """Return what the collector tells, by the ends of the figures' names."""
+    found = {figure.name: dict(values) for figure, values in collectors.services(context)}
+    assert set(found) == {figure.name for figure in collectors.FIGURES}
+    return {name.removeprefix("quayline_service_"): values for name, values in found.items()}
+
+
+def test_time_of_a_run_is_not_that_of_its_wait_for_room(context: Context, tmp_path: Path) -> None:
+    registry.load(["tests.support.offers"])
+    inputs = [{"folder": str(tmp_path), "seconds": 0.4}] * 3
+    wide = replace(context, settings=context.settings.model_copy(update={"window": 1}))
+    job_id = planned(wide, service="narrow", task="enter", inputs=inputs)
+    [batch] = make.batches(job_id)
+    began_at = time.monotonic()
+    runner.run_batch(job_id, batch, wide)
+    took_s = time.monotonic() - began_at
+    with session():
+        records = execute("SELECT record FROM service_runs")
+    ran_s = [documents.loaded(record)["run_s"] for (record,) in records]
+    assert len(ran_s) == 3
+    # Two ran first, and the third after one of them.
+    assert max(ran_s) <= took_s - 0.4 + 0.05
 
 
 def test_first_failure_stops_a_job_that_says_so(context: Context) -> None:

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pipeline.core.context import current_context
-from pipeline.core.row_figures import COLLECTORS
+from pipeline.core.row_figures import collectors
 from schedules import exporter
 from schedules.exporter import PATIENCE_S, RowFigures
 from tests.support.faults import Fleet
@@ -25,7 +25,7 @@ def read(figures: RowFigures) -> tuple[float, float | None]:
         for sample in metric.samples
     }
     assert time.monotonic() - began_at < PATIENCE_S + 2
-    up = sum(samples["quayline_collector_up", name] for name in COLLECTORS)
+    up = sum(samples["quayline_collector_up", name] for name in collectors())
     return up, samples.get(("quayline_jobs", "trivial", "pending"))
 
 
@@ -35,19 +35,19 @@ def test_database_that_is_away_or_hangs_delays_no_scrape(
 ) -> None:
     monkeypatch.setattr(exporter, "KNOWN_S", 0.0)
     monkeypatch.setattr(exporter, "KNOWN_TIMES", 0)
-    figures = RowFigures(current_context(), COLLECTORS)
+    figures = RowFigures(current_context(), collectors())
     mortal_fleet.submit(3)
-    assert read(figures) == (len(COLLECTORS), 1)
+    assert read(figures) == (len(collectors()), 1)
     postgres_cluster.kill()
     # Its other processes end a moment after the first.
     eventually(lambda: read(figures) == (0, None), within_s=30, every_s=0.2)
     postgres_cluster.start()
-    eventually(lambda: read(figures) == (len(COLLECTORS), 1), within_s=30, every_s=0.2)
+    eventually(lambda: read(figures) == (len(collectors()), 1), within_s=30, every_s=0.2)
     postgres_cluster.freeze()
     try:
         assert read(figures) == (0, None)
         assert read(figures) == (0, None)
     finally:
         postgres_cluster.thaw()
-    eventually(lambda: read(figures) == (len(COLLECTORS), 1), within_s=30, every_s=0.2)
+    eventually(lambda: read(figures) == (len(collectors()), 1), within_s=30, every_s=0.2)
     figures.close()

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline import Client, Job
+from pipeline import Client, Job, metrics
 from pipeline.errors import Refused
 from pipeline.kinds.service import offers, registry
 from pipeline.settings import MIB, Settings
@@ -302,12 +302,13 @@ def test_heavy_call_runs_in_a_process_of_its_own(client: Client) -> None:
 def test_heavy_call_over_its_hard_limit_is_killed_with_all_it_started(
     client: Client, tmp_path: Path
 ) -> None:
-    path = tmp_path / "pids"
+    path, before = tmp_path / "pids", killed("brief", "stopped")
     job = client.service("test", "brief", task="hang", input={"path": str(path)})
     told = ended(job)
     assert (job.status, told["reason"]) == ("timed_out", "time_limit")
     pids = [int(pid) for pid in path.read_text().split()]
     eventually(lambda: not any(alive(pid) for pid in pids), within_s=5)
+    eventually(lambda: killed("brief", "stopped") == before + 1, within_s=5)
 
 
 def test_killed_call_gives_its_slot_back_at_once(client: Client, tmp_path: Path) -> None:
@@ -340,6 +341,13 @@ def alive(pid: int) -> bool:
         return False
 
 
+def killed(service: str, reason: str) -> float:
+    """Return how many children of the service were counted as ended without an answer."""
+    labels = {"mode": "test", "service": service, "reason": reason}
+    name = "quayline_service_child_kills_total"
+    return metrics.begin().get_sample_value(name, labels) or 0.0
+
+
 @pytest.mark.parametrize(
     ("task", "reason", "error"),
     [
@@ -352,10 +360,13 @@ def alive(pid: int) -> bool:
 def test_heavy_call_that_dies_costs_only_itself(
     client: Client, task: str, reason: str, error: str
 ) -> None:
+    before = killed("once", reason)
     job = client.service("test", "once", task=task)
     told = ended(job)
     assert (job.status, told["reason"]) == ("failed", reason)
     assert error in told["error"]
+    # One that has failed has said so.
+    assert killed("once", reason) == before + (reason != "error")
 
 
 def test_input_that_is_too_large_or_no_json_is_refused(client: Client) -> None:

@@ -125,6 +125,10 @@ class Account:
         metrics.SERVICE_TOKENS.add(label, "input", by=max(0, told["input"]))
         metrics.SERVICE_TOKENS.add(label, "output", by=max(0, told["output"]))
 
+    def begin(self) -> None:
+        """The run begins now: until there was room for it, it has waited."""
+        self._began = time.monotonic()
+
     def end(self) -> None:
         """The run is over: its time stands."""
         with self._lock:

@@ -126,6 +126,7 @@ class Batch:
         self._wake(offer)
 
     def _fly(self, ready: Ready, after_s: float) -> None:
+        ready.account.begin()
         flight = Flight(ready, self._begin_call(ready), self._most_call_s)
         self._flights[ready.claim.id] = flight
         flight.start(lambda *ended: self._ended.put(ended), after_s=after_s)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipeline import processes, tracing
+from pipeline import metrics, processes, tracing
 from pipeline.kinds.service import frames
 from pipeline.kinds.service.calling import Answer
 from pipeline.kinds.service.folders import RunFolder
@@ -52,6 +52,7 @@ class ChildCall:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._is_abandoned = False
+        self._has_answered = False
 
     def start(self, ended: Callable[[Answer], None], *, after_s: float = 0.0) -> None:
         """Begin, after so many seconds."""
@@ -81,7 +82,9 @@ class ChildCall:
     def _answer(self) -> Answer:
         folder = RunFolder()
         try:
-            return self._call(folder.path)
+            answer = self._call(folder.path)
+            self._count(answer)
+            return answer
         except OSError as error:
             told = f"The call's process could not be started: {error.strerror}."
             return Answer(None, Reason.ERROR, told, again=True)
@@ -132,6 +135,7 @@ class ChildCall:
                     return self._gone(peak_bytes)
                 for message in inbox.take(data):
                     if "end" in message:
+                        self._has_answered = True
                         return _told(message["end"])
                     self._note(message["note"], message["value"])
             except OSError:
@@ -157,6 +161,13 @@ class ChildCall:
         if is_large and number in (signal.SIGKILL, signal.SIGABRT):
             return Answer(None, Reason.OUT_OF_MEMORY, told)
         return Answer(None, Reason.CRASHED, told, again=True)
+
+    def _count(self, answer: Answer) -> None:
+        """Note a child that has come to no answer; one that was to be stopped says nothing of the
+        service."""
+        if self._process is not None and not self._has_answered:
+            why = "stopped" if self._is_abandoned else str(answer.reason)
+            metrics.SERVICE_CHILD_KILLS.add(self._offer.mode, self._offer.name, why)
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:

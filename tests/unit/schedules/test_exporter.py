@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from pipeline.core.context import Context, close_context, open_context
-from pipeline.core.row_figures import COLLECTORS, Collector, Reading, RowFigure
+from pipeline.core.row_figures import Collector, Reading, RowFigure, collectors
 from pipeline.settings import Settings
 from schedules import exporter
 from schedules.exporter import RowFigures
@@ -126,11 +126,11 @@ def test_collector_that_fails_is_told_and_asked_again(
 
 def test_closed_database_is_told(tmp_path: Path) -> None:
     closed = open_context(Settings(state_dir=tmp_path / "state"))
-    figures = RowFigures(closed, COLLECTORS)
+    figures = RowFigures(closed, collectors())
     close_context()
     lines = scrape(figures)
     assert {line for line in lines if line.startswith("quayline_collector_up")} == {
-        f'quayline_collector_up{{collector="{name}"}} 0.0' for name in COLLECTORS
+        f'quayline_collector_up{{collector="{name}"}} 0.0' for name in collectors()
     }
 
 
