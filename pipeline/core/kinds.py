@@ -10,6 +10,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -87,6 +88,11 @@ class Kind:
         """Return the kind's part of the timetable: what its package's ``ticks`` says, if any."""
         found: list[Tick] = self._told("ticks", context)
         return found
+
+    def statistics(self, start: datetime, end: datetime) -> list[Any]:
+        """Return what the kind's own rows tell of the jobs that ended in that time, as figures of a
+        day: what its package's ``statistics`` says, if any."""
+        return self._told("statistics", self.name, start, end)
 
     def collectors(self) -> list[Any]:
         """Return what the kind's own rows tell Prometheus: what its package's ``collectors`` says,

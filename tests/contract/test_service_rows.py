@@ -108,6 +108,18 @@ def test_next_run_gets_the_checkpoint_and_goes_on_counting(context: Context) -> 
     assert record["models"] == {"m": {"calls": 2, "input_tokens": 6, "output_tokens": 2}}
 
 
+def test_record_counts_so_many_models_by_name_and_the_others_together(context: Context) -> None:
+    [claim] = claimed(context, 1)
+    mine = Account(claim, user_id="", step=1, before=Before(), mode="chat", service="a")
+    for number in range(accounts.MOST_MODELS + 2):
+        mine.note("model", {"model": f"m\0{number}", "input": 1, "output": 2})
+    record = mine.record()
+    assert (record["mode"], record["service"]) == ("chat", "a")
+    assert len(record["models"]) == accounts.MOST_MODELS + 1
+    assert record["models"]["other"] == {"calls": 2, "input_tokens": 2, "output_tokens": 4}
+    assert "m\ufffd0" in record["models"]
+
+
 def test_partial_output_keeps_its_end(context: Context) -> None:
     [claim] = claimed(context, 1)
     mine = Account(claim, user_id="", step=1, before=Before())

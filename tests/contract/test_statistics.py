@@ -232,6 +232,90 @@ def test_figures_of_what_else_there_is_equal_a_recount(context: Context) -> None
         execute("DELETE FROM schedules")
 
 
+def test_figures_of_calls_and_models_equal_a_recount(context: Context) -> None:
+    start, end = days.bounds(SPRING, "Europe/Berlin")
+    rng = random.Random(9)
+    told: Counter[tuple[Any, ...]] = Counter()
+    tokens: Counter[tuple[str, str]] = Counter()
+    with transaction():
+        for at in moments(rng, start, end, 150):
+            kind = rng.choice(["service", "heavy_service"])
+            insert("jobs", job := {**random_job(rng, at), "kind": kind})
+            within = bool(job["finished_at"]) and start <= job["finished_at"] < end
+            for seq in range(2):
+                state = rng.choice(["succeeded", "cancelled"])
+                task = {"id": new_id().hex, "job_id": job["id"], "seq": seq, "name": "t"}
+                task |= {"state": state, "payload": "{}", "not_before": at, "finished_at": at}
+                insert("tasks", task)
+                run = random_run(rng)
+                row = {"task_id": task["id"], "job_id": job["id"], "attempt": 1}
+                row |= {"record": as_json(run), "began_at": at, "updated_at": at}
+                insert("service_runs", row)
+                place = (kind, run["mode"], run["service"], state)
+                told["service_calls", *place] += within
+                told["service_run_seconds", *place] += within * run["run_s"]
+                for model, counted in run["models"].items():
+                    for name, number in counted.items():
+                        told[model_figure(name, kind, model)] += within * number
+                    tokens[kind, model] += within * (counted["input_tokens"] + 5)
+    found = as_told(system_figures(start, end))
+    names = {"service_calls", "service_run_seconds", "model_calls", "model_tokens"}
+    wanted = without_zeros(told_together(told, tokens))
+    assert {key: value for key, value in found.items() if key[0] in names} == pytest.approx(wanted)
+    assert len({model for _, _, model, *_ in wanted if model.startswith("model")}) > 10
+
+
+def model_figure(name: str, kind: str, model: str) -> tuple[str, ...]:
+    if name == "calls":
+        return ("model_calls", kind, model)
+    return ("model_tokens", kind, model, name.removesuffix("_tokens"))
+
+
+def random_run(rng: random.Random) -> dict[str, Any]:
+    """Return the record of a task's runs, of which some called models."""
+    models = {f"model {rng.randrange(30)}": rng.randrange(1000) for _ in range(rng.randrange(4))}
+    return {
+        **{"user_id": "", "step": 1, "runs": 1, "files": []},
+        **{"mode": rng.choice(["chat", "é"]), "service": rng.choice(["a", "b/c"])},
+        "run_s": rng.choice([0.25, 3.0]),
+        "models": {
+            model: {"calls": 1, "input_tokens": number, "output_tokens": 5}
+            for model, number in models.items()
+        },
+    }
+
+
+def told_together(told: Counter[tuple[Any, ...]], tokens: Counter[tuple[str, str]]) -> Told:
+    """Return the figures with the ten models of each kind that took and gave most by name."""
+    found: Counter[tuple[Any, ...]] = Counter()
+    for (name, kind, what, *rest), value in told.items():
+        if not name.startswith("model"):
+            found[name, kind, what, *rest] += value
+            continue
+        mine = [(-number, model) for (of, model), number in tokens.items() if of == kind]
+        named = {model for _, model in sorted(mine)[:10]}
+        found[name, kind, what if what in named else "other", *rest] += value
+    return dict(found)
+
+
+def test_record_with_a_nul_in_it_costs_itself_and_not_the_day(context: Context) -> None:
+    start, end = days.bounds(SPRING, "Europe/Berlin")
+    job = {**random_job(random.Random(1), start), "kind": "service"}
+    job |= {"state": "succeeded", "created_at": start, "finished_at": start, "result": None}
+    with transaction():
+        insert("jobs", job)
+        for seq, model in enumerate(("a\0", "b")):
+            task = {"id": new_id().hex, "job_id": job["id"], "seq": seq, "name": "t"}
+            task |= {"state": "succeeded", "payload": "{}", "not_before": start}
+            insert("tasks", {**task, "finished_at": start})
+            counted = {"calls": 1, "input_tokens": 2, "output_tokens": 3}
+            record = as_json({"mode": "chat", "service": "s", "models": {model: counted}})
+            row = {"task_id": task["id"], "job_id": job["id"], "attempt": 1, "record": record}
+            insert("service_runs", {**row, "began_at": start, "updated_at": start})
+    found = as_told(system_figures(start, end))
+    assert found["model_tokens", "service", "b", "output"] == 3
+
+
 def a_schedule(at: datetime) -> dict[str, Any]:
     return {
         **{"id": new_id().hex, "name": "often", "owner": "ann", "kind": "trivial"},

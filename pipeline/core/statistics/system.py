@@ -36,6 +36,7 @@ def system_figures(start: datetime, end: datetime) -> Iterator[Figure]:
     for kind in all_kinds():
         if kind.figures:
             yield from _results(kind.name, kind.figures, told)
+        yield from kind.statistics(start, end)
     yield from _containers(told)
     yield from _counted(
         "dead_letters", "queue", "FROM dead_letters WHERE found_at >= %s AND found_at < %s", told

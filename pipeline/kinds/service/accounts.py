@@ -31,8 +31,9 @@ log = logging.getLogger(__name__)
 
 #: So many characters of the partial output are kept, the last ones.
 MOST_PARTIAL = 256 * 1024
-#: So many models are counted one by one.
+#: So many models are counted one by one, and the others together.
 MOST_MODELS = 50
+OTHER = "other"
 #: So many of the files that a task has opened are told.
 MOST_FILES = 100
 
@@ -72,7 +73,15 @@ class Account:
     """What one run tells; ``note`` may be called from any thread, at any rate."""
 
     def __init__(
-        self, claim: Claim, *, user_id: str, step: int, before: Before, task: str = ""
+        self,
+        claim: Claim,
+        *,
+        user_id: str,
+        step: int,
+        before: Before,
+        mode: str = "",
+        service: str = "",
+        task: str = "",
     ) -> None:
         self.claim = claim
         self.is_dirty = True
@@ -86,9 +95,9 @@ class Account:
         self._models: dict[str, dict[str, int]] = dict(told.get("models", {}))
         self._runs = int(told.get("runs", 0)) + 1
         self._ran_s = float(told.get("run_s", 0.0))
+        self._called = {"mode": mode, "service": service, "task": task}
         self._user_id = user_id
         self._step = step
-        self._task = task
         self._began = time.monotonic()
         self._ended: float | None = None
 
@@ -115,15 +124,18 @@ class Account:
         self._partial = whole[-MOST_PARTIAL:]
 
     def _count(self, told: dict[str, Any]) -> None:
-        known = self._models.get(told["model"], {})
-        self._models[told["model"]] = {
+        name = clean(told["model"])
+        if name not in self._models and len(self._models) >= MOST_MODELS:
+            name = OTHER
+        known = self._models.get(name, {})
+        self._models[name] = {
             "calls": known.get("calls", 0) + 1,
             "input_tokens": known.get("input_tokens", 0) + told["input"],
             "output_tokens": known.get("output_tokens", 0) + told["output"],
         }
-        label = _label(told["model"])
-        metrics.SERVICE_TOKENS.add(label, "input", by=max(0, told["input"]))
-        metrics.SERVICE_TOKENS.add(label, "output", by=max(0, told["output"]))
+        label = _label(name)
+        metrics.SERVICE_TOKENS.add(label, "input", by=told["input"])
+        metrics.SERVICE_TOKENS.add(label, "output", by=told["output"])
 
     def begin(self) -> None:
         """The run begins now: until there was room for it, it has waited."""
@@ -150,7 +162,7 @@ class Account:
         return {
             "user_id": self._user_id,
             "step": self._step,
-            "task": self._task,
+            **self._called,
             "runs": self._runs,
             "run_s": round(self._ran_s + self.seconds, 6),
             "models": self._models,
@@ -176,7 +188,7 @@ def _label(model: str) -> str:
     """Return the name under which a model is counted: a submitter may think up any."""
     if len(_models) < MOST_MODELS:
         _models.add(model)
-    return model if model in _models else "other"
+    return model if model in _models else OTHER
 
 
 _models: set[str] = set()

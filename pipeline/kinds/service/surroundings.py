@@ -19,6 +19,9 @@ MOST_DETAILS_BYTES = 16 * 1024
 
 Note = Callable[[str, Any], None]
 
+#: More tokens than any call has: what is told beyond is a slip, and would spoil every sum.
+MOST_TOKENS = 10**12
+
 
 class Surroundings:
     """See ``TaskContext``. ``close`` takes its folder away, if it made one."""
@@ -97,8 +100,8 @@ class Surroundings:
 
     def note_model(self, model: str, *, input_tokens: int, output_tokens: int) -> None:
         """Count one call of a model."""
-        told = {"model": str(model)[:200], "input": int(input_tokens), "output": int(output_tokens)}
-        self._note("model", told)
+        tokens = {"input": _counted(input_tokens), "output": _counted(output_tokens)}
+        self._note("model", {"model": str(model)[:200], **tokens})
 
     def open(self, path: str | Path, mode: str = "r", **told: Any) -> Any:
         """Open a file below ``folder``, and note that it was; ``PermissionError`` for another."""
@@ -117,3 +120,7 @@ class Surroundings:
             own, self._own = self._own, None
         if own is not None:
             own.remove()
+
+
+def _counted(tokens: int) -> int:
+    return min(max(0, int(tokens)), MOST_TOKENS)

@@ -72,7 +72,8 @@ def _ready(job_id: uuid.UUID, claims: Sequence[Claim], ledger: Ledger) -> Iterat
             ledger.add(Ending(claim, error.reason, error.message))
             continue
         known = before.get(claim.id, Before())
-        account = Account(claim, user_id=call.user_id, step=call.step, before=known, task=call.task)
+        called = {"mode": offer.mode, "service": offer.name, "task": call.task}
+        account = Account(claim, user_id=call.user_id, step=call.step, before=known, **called)
         run = run_of(claim, job_id, call, given, needs, known.checkpoint)
         yield Ready(claim, offer, run, account, known.since_s)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.kinds.service.runs import Run
-from pipeline.kinds.service.surroundings import MOST_CHECKPOINT_BYTES, Surroundings
+from pipeline.kinds.service.surroundings import MOST_CHECKPOINT_BYTES, MOST_TOKENS, Surroundings
 
 
 class Told(list[tuple[str, Any]]):
@@ -73,3 +73,10 @@ def test_who_was_told_to_stop_is_known() -> None:
     assert not given.saw_stop
     assert given.cancelled()
     assert given.saw_stop
+
+
+@pytest.mark.parametrize(("tokens", "kept"), [(9, 9), (-1, 0), (2**70, MOST_TOKENS), (1.9, 1)])
+def test_tokens_are_numbers_that_can_be_added_up(tokens: int, kept: int) -> None:
+    told = Told()
+    surroundings(told).note_model("m", input_tokens=tokens, output_tokens=0)
+    assert told == [("model", {"model": "m", "input": kept, "output": 0})]
