@@ -17,16 +17,36 @@ from pipeline.signatures import BatchId, JobId
 log = logging.getLogger(__name__)
 
 QUEUES = {"fast_tasks", "heavy_tasks"}
+#: How often a living worker says what it offers, in seconds: far less than services are kept.
+EVERY_S = 86_400.0
 
 
 class Announcer(dramatiq.Middleware):
-    """A worker of these queues says at its start what it offers; nothing waits for that."""
+    """A worker of these queues says at its start and once a day what it offers; nothing waits for
+    that. So what is offered by one that has nothing to do is not taken for gone."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
 
     def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        """Say it; an embedded process does so when it submits."""
+        """Say it; an embedded process has done so when it submits, and does it a day later."""
         takes = worker.consumer_whitelist or QUEUES
-        if not isinstance(broker, StubBroker) and QUEUES & set(takes):
-            threading.Thread(target=_announce, name="services", daemon=True).start()
+        if QUEUES & set(takes):
+            self._stopped = threading.Event()
+            is_said = isinstance(broker, StubBroker)
+            told = (self._stopped, is_said)
+            threading.Thread(target=_go_on, args=told, name="services", daemon=True).start()
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """It is offered no more."""
+        self._stopped.set()
+
+
+def _go_on(stopped: threading.Event, is_said: bool) -> None:
+    if not is_said:
+        _announce()
+    while not stopped.wait(EVERY_S):
+        _announce()
 
 
 def _announce() -> None:

@@ -18,12 +18,15 @@ class Retention:
 
     days: Mapping[str, float]
 
-    def seconds(self, name: str, *, only_named: bool = False) -> float | None:
+    def seconds(
+        self, name: str, *, only_named: bool = False, most_days: float = MOST_DAYS
+    ) -> float | None:
         """Return the seconds that what has this name is kept; None: for ever.
 
-        ``only_named``: the entry for all others does not mean it.
+        ``only_named``: the entry for all others does not mean it; ``most_days``: nor any more than
+        so many days of it.
         """
-        others = 0.0 if only_named else self.days.get(OTHERS, 0.0)
+        others = 0.0 if only_named else min(most_days, self.days.get(OTHERS, 0.0))
         days = self.days.get(name, others)
         return days * DAY_S if days else None
 

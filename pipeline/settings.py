@@ -266,8 +266,8 @@ class Settings(BaseSettings):
     retention_days: str = Field(
         "90",
         description="Days that ended jobs are kept: a number, or a JSON object by kind (and"
-        " results, dead_letters, schedule_fires, access_log, daily_figures; * for others); 0 keeps"
-        " for ever.",
+        " results, dead_letters, schedule_fires, access_log, daily_figures, services; * for"
+        " others, of services 30 at most); 0 keeps for ever.",
     )
     backup_dir: Path | None = Field(
         None, description="Folder that the actor `backup_data` writes to; empty: it does nothing."
@@ -332,10 +332,14 @@ class Settings(BaseSettings):
     def _folder(cls, value: Path | None) -> Path | None:
         return None if value is None else addresses.folder(value)
 
-    def retention_s(self, name: str, *, only_named: bool = False) -> float | None:
+    def retention_s(
+        self, name: str, *, only_named: bool = False, most_days: float = retention.MOST_DAYS
+    ) -> float | None:
         """Return for how long what has that name (a kind, results, dead_letters) is kept once it
-        has ended; None: for ever. With ``only_named`` the setting must name it."""
-        return retention.read(self.retention_days).seconds(name, only_named=only_named)
+        has ended; None: for ever. With ``only_named`` the setting must name it; what it does not
+        name is kept for ``most_days`` at most."""
+        told = retention.read(self.retention_days)
+        return told.seconds(name, only_named=only_named, most_days=most_days)
 
     @field_validator("timezone")
     @classmethod

@@ -17,6 +17,7 @@ from pipeline.core.schedules.spec import Outcome
 from pipeline.core.upkeep import retention
 from pipeline.core.upkeep.retention import clean_old_data
 from pipeline.errors import NotFound
+from pipeline.kinds.service import offers
 from pipeline.settings import Settings
 from pipeline.states import JobState
 from pipeline.store import results
@@ -76,7 +77,7 @@ def test_old_jobs_go_with_all_they_have_and_no_other(context: Context) -> None:
     months = keeping(context, "30")
     wanted = {"jobs": 2, "tasks": 6, "events": events, "executions": 0}
     wanted |= {"results": 0, "dead_letters": 0, "schedule_fires": 0}
-    wanted |= {"access_log": 0, "daily_figures": 0}
+    wanted |= {"access_log": 0, "daily_figures": 0, "services": 0}
     assert asdict(clean_old_data(months, dry_run=True)) == wanted
     assert there() == {*old, young}, "a dry run removes nothing"
     assert asdict(clean_old_data(months)) == wanted
@@ -352,3 +353,46 @@ def test_fires_of_schedules_are_kept_as_long_as_told(context: Context) -> None:
 def test_result_that_comes_twice_in_one_batch_is_stored_once(context: Context) -> None:
     results.store([Result("twice", {"n": 1}, {}), Result("once", {}, {}), Result("twice", {}, {})])
     assert results.known(["once", "twice"]) == {"once", "twice"}
+
+
+@pytest.mark.parametrize(
+    ("days", "gone"),
+    [
+        ("90", ["old", "older"]),
+        ("0", []),
+        ("7", ["old", "older", "young"]),
+        ('{"services": 300, "*": 7}', ["older"]),
+        ('{"services": 0, "*": 7}', []),
+        ('{"services": 0.01}', ["old", "older", "young"]),
+        ('{"sql_lint": 1}', []),
+    ],
+)
+def test_services_that_nobody_has_offered_for_long_are_listed_no_more(
+    context: Context, days: str, gone: list[str]
+) -> None:
+    ages = {"older": 301, "old": 31, "young": 29, "there": 0.9}
+    for name, age_days in ages.items():
+        offered(name, age_days)
+    kept = keeping(context, days)
+    assert clean_old_data(kept, dry_run=True).services == len(gone)
+    assert number("services") == 4
+    assert clean_old_data(kept).services == len(gone)
+    assert {each.name for each in offers.listed()} == {*ages} - {*gone}
+    with session():
+        pauses = {name for (name,) in execute("SELECT name FROM service_pauses")}
+    assert pauses == {*ages} - {*gone}
+
+
+def offered(name: str, age_days: float) -> None:
+    """Let a worker have offered the service so many days ago, and it have been paused then."""
+    then = dialect().later("%s")
+    with transaction():
+        execute(
+            "INSERT INTO services (mode, name, heavy, description, tasks, takes_any, limits,"
+            f" seen_at) VALUES ('chat', %s, 0, '', '{{}}', 0, '{{}}', {then})",
+            *(name, -age_days * DAY_S),
+        )
+        execute(
+            f"INSERT INTO service_pauses (mode, name, next_at) VALUES ('chat', %s, {then})",
+            *(name, -age_days * DAY_S),
+        )

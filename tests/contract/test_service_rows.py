@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dramatiq
 import pytest
+from dramatiq.brokers.stub import StubBroker
 
+from actors import service as actors
 from pipeline import broker
 from pipeline.core import documents, jobs, planning, runner, transitions
 from pipeline.core.context import Context
@@ -264,6 +267,24 @@ def test_offers_are_written_and_read(context: Context) -> None:
     assert (found.heavy, found.tasks, found.limits["concurrency"]) == (False, ["enter"], 2)
     assert offers.get("test", "nothing") is None
     assert [each.name for each in offers.listed()] == sorted(each.name for each in offers.listed())
+
+
+def test_worker_that_has_nothing_to_do_says_again_what_it_offers_until_it_ends(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.load(["tests.support.offers"])
+    monkeypatch.setattr(actors, "EVERY_S", 0.05)
+    monkeypatch.setattr(offers, "AGAIN_S", 0.0)
+    quiet = StubBroker(middleware=[actors.Announcer()])
+    quiet.declare_queue("fast_tasks")
+    worker = dramatiq.Worker(quiet, worker_threads=1)
+    worker.start()
+    for _ in range(2):
+        eventually(offers.listed, within_s=20)
+        with session():
+            execute("DELETE FROM services")
+    worker.stop()
+    eventually(lambda: "services" not in {each.name for each in threading.enumerate()}, within_s=5)
 
 
 @pytest.mark.parametrize("task", ["_hidden", "__init__", "nothing"])

@@ -1,4 +1,5 @@
-"""Removes what was kept long enough: ended jobs with all they have, results, dead letters, fires.
+"""Removes what was kept long enough: ended jobs with all they have, results, dead letters, fires,
+services that no worker offers any more.
 
 A job goes whole, in one transaction with its tasks, events and executions, so that nobody ever sees
 half of one; small jobs go together. What is open, whose reports are still to be written, or whose
@@ -39,9 +40,14 @@ RESULTS = "results"
 DEAD_LETTERS = "dead_letters"
 SCHEDULE_FIRES = "schedule_fires"
 DAILY_FIGURES = "daily_figures"
+SERVICES = "services"
 
 #: A result is not removed before this: who has looked it up may not have said so yet.
 LEAST = timedelta(days=2)
+#: Nor is a service: a worker that lives says once a day what it offers. One that nobody has offered
+#: for a month is gone, however long jobs are kept.
+LEAST_OFFERED_S = LEAST.total_seconds()
+MOST_OFFERED_DAYS = 30.0
 #: So much older than the oldest job with results is a result that none of them refers to: it would
 #: have been made young (``results.TAKEN_UP_S``); the rest is for clocks that differ.
 OLDER = timedelta(days=2)
@@ -70,6 +76,7 @@ class Removed:
     schedule_fires: int = 0
     access_log: int = 0
     daily_figures: int = 0
+    services: int = 0
 
 
 def clean_old_data(context: Context, dry_run: bool = False) -> Removed:
@@ -84,6 +91,7 @@ def clean_old_data(context: Context, dry_run: bool = False) -> Removed:
     removed.schedule_fires = _clean_fires(context.settings, dry_run=dry_run)
     removed.access_log = _clean_access(context.settings, dry_run=dry_run)
     removed.daily_figures = _clean_figures(context.settings, dry_run=dry_run)
+    removed.services = _clean_services(context.settings, dry_run=dry_run)
     if any(asdict(removed).values()) and not dry_run:
         log.info("Old data was removed", extra=asdict(removed))
     return removed
@@ -200,6 +208,26 @@ def _clean_figures(settings: Settings, *, dry_run: bool) -> int:
         return 0
     before = days.of(database_now() - timedelta(seconds=kept_s), settings.timezone)
     return figures.count(before) if dry_run else figures.prune(before)
+
+
+def _clean_services(settings: Settings, *, dry_run: bool) -> int:
+    """A service that comes back is offered again; its pauses are over long before it goes."""
+    kept_s = settings.retention_s(SERVICES, most_days=MOST_OFFERED_DAYS)
+    if kept_s is None:
+        return 0
+    sql = dialect()
+    gone = f"FROM services WHERE seen_at < {sql.later('%s')}"
+    oldest = -max(LEAST_OFFERED_S, kept_s)
+    if dry_run:
+        with session():
+            return int(execute(f"SELECT count(*) {gone}", oldest)[0][0])
+    with transaction():
+        number = changed(f"DELETE {gone}", oldest)
+        execute(
+            f"DELETE FROM service_pauses WHERE next_at < {sql.now} AND NOT EXISTS (SELECT 1 FROM"
+            " services s WHERE s.mode = service_pauses.mode AND s.name = service_pauses.name)"
+        )
+    return number
 
 
 @dataclass(slots=True)
