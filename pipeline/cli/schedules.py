@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.faults import note
-from pipeline.cli.options import Deadline, FromJob, Json, Labels, Owner, Priority, ValueFile, Values
+from pipeline.cli.options import (
+    Deadline,
+    FromJob,
+    Json,
+    Key,
+    Labels,
+    Owner,
+    Priority,
+    ValueFile,
+    Values,
+)
 from pipeline.cli.panels import PanelGroup
 from pipeline.cli.tables import print_table, shown
 from pipeline.errors import Refused
@@ -218,12 +228,12 @@ def disable(name: Name) -> None:
 
 
 @schedules.command("run")
-def run(name: Name) -> None:
+def run(name: Name, key: Key = None) -> None:
     """Submit its job now, whether it is on or off; print the job's id."""
     from pipeline.cli.clients import open_client
 
     with open_client() as client:
-        typer.echo(client.schedules.run(name, actor="command line"))
+        typer.echo(client.schedules.run(name, actor="command line", idempotency_key=key))
 
 
 @schedules.command("delete")

@@ -151,12 +151,16 @@ def _existing(submission: Submission) -> uuid.UUID:
         (JobRow.owner == submission.owner) & (JobRow.idempotency_key == submission.idempotency_key)
     )
     if row.request_digest != submission.digest():
-        raise Conflict(
-            f"The idempotency key {submission.idempotency_key!r} was used for another request"
-            f" (job {row.id})."
-        )
+        raise key_conflict(row)
     found: uuid.UUID = row.id
     return found
+
+
+def key_conflict(row: JobRow) -> Conflict:
+    """Return what is raised when the job's key comes again with another request."""
+    return Conflict(
+        f"The idempotency key {row.idempotency_key!r} was used for another request (job {row.id})."
+    )
 
 
 def under_key(owner: str, idempotency_key: str | None) -> JobRow | None:

@@ -72,9 +72,11 @@ class Schedules:
         """Let it fire no more."""
         return self.change(name, enabled=False)
 
-    def run(self, name: str, *, actor: str = "client") -> str:
-        """Submit its job now, whether it is on or off; return the job's id."""
-        return str(turn.run_now(name, self._context, actor=actor))
+    def run(self, name: str, *, actor: str = "client", idempotency_key: str | None = None) -> str:
+        """Submit its job now, whether it is on or off; return the job's id. The same key again is
+        the same job."""
+        key = idempotency_key
+        return str(turn.run_now(name, self._context, actor=actor, idempotency_key=key))
 
     def fires(self, name: str, *, limit: int = 50) -> Sequence[Fire]:
         """Return what came of its times, the newest first."""

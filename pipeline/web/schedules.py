@@ -19,6 +19,7 @@ from pipeline.web.cursors import Cursor, Page
 from pipeline.web.jobs import Limit, actor
 from pipeline.web.problems import responses
 from pipeline.web.service import Serving
+from pipeline.web.submissions import IdempotencyKey
 
 router = APIRouter(prefix="/schedules", tags=["operators"], route_class=LimitedRoute)
 
@@ -112,9 +113,17 @@ def delete_schedule(_: Operator, name: Name) -> Response:
 
 
 @router.post("/{name}/run", status_code=201, responses=responses(401, 403, 404, 409))
-def run_schedule(caller: Operator, service: Serving, name: Name) -> Submitted:
-    """Submit its job now, whether it is on or off; 409 where its overlap policy forbids that."""
-    return Submitted(job_id=turn.run_now(name, service.context, actor=actor(caller)))
+def run_schedule(
+    caller: Operator, service: Serving, name: Name, idempotency_key: IdempotencyKey = None
+) -> Submitted:
+    """Submit its job now, whether it is on or off; 409 where its overlap policy forbids that.
+
+    The job is the schedule's owner's, and so is the key.
+    """
+    job_id = turn.run_now(
+        name, service.context, actor=actor(caller), idempotency_key=idempotency_key
+    )
+    return Submitted(job_id=job_id)
 
 
 @router.get("/{name}/fires", responses=responses(401, 403, 404, 409))

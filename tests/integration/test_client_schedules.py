@@ -34,12 +34,19 @@ def test_schedule_is_made_changed_run_and_taken_away(client: Client, tmp_path: P
     assert client.schedules.enable("nightly").next_fire_at is not None
     job = client.job(client.schedules.run("nightly"))
     assert job.info()["labels"] == {"schedule": "nightly"}
+    assert job.info()["idempotency_key"] is None
     [fire] = client.schedules.fires("nightly")
     assert (str(fire.job_id), fire.actor) == (job.id, "client")
     assert [each.name for each in client.schedules.list()] == ["nightly"]
     client.schedules.delete("nightly")
     with pytest.raises(NotFound):
         client.schedules.get("nightly")
+
+
+def test_run_under_the_same_key_is_the_same_job(client: Client) -> None:
+    client.schedules.create("often", TASK, every_s=60, overlap="allow")
+    ran = [client.schedules.run("often", idempotency_key=key) for key in ("k", "k", "l")]
+    assert ran[0] == ran[1] != ran[2]
 
 
 def test_job_is_repeated_with_its_source(client: Client) -> None:

@@ -5,11 +5,11 @@ All of it is one transaction, that holds the schedule's row; what has to be told
 
 import logging
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from pipeline import clock
-from pipeline.core import jobs, repeating, transitions
+from pipeline.core import documents, jobs, repeating, transitions
 from pipeline.core.context import Context
 from pipeline.core.jobs import Submission
 from pipeline.core.kinds import get_kind
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 #: other schedules. A time that is made up for is a job, one that is skipped is a row.
 MOST_JOBS = 100
 MOST_ROWS = 1000
+
+#: The label of a schedule's jobs, which holds its name.
+LABEL = "schedule"
 
 
 @dataclass(slots=True)
@@ -94,7 +97,13 @@ class Turn:
             moment = after(moment)
         return times, moment
 
-    def fire(self, moment: datetime, *, actor: str = fires.SCHEDULER) -> Outcome | None:
+    def fire(
+        self,
+        moment: datetime,
+        *,
+        actor: str = fires.SCHEDULER,
+        idempotency_key: str | None = None,
+    ) -> Outcome | None:
         """Let that time have its row, and its job; None when it had its row before."""
         if self._refusal:
             return self._record(moment, Outcome.REFUSED, actor, message=self._refusal)
@@ -106,7 +115,8 @@ class Turn:
             return None
         if self._schedule.overlap is Overlap.CANCEL_PREVIOUS:
             self._cancel_open()
-        jobs.insert(job_id, self._submission(), heard=not self._context.settings.embedded)
+        submission = replace(self._submission(), idempotency_key=idempotency_key)
+        jobs.insert(job_id, submission, heard=not self._context.settings.embedded)
         self._open.append(job_id)
         self._done.submitted.append(job_id)
         return Outcome.SUBMITTED
@@ -138,7 +148,7 @@ class Turn:
             source=told.source,
             priority=told.priority,
             owner=told.owner,
-            labels={**told.labels, "schedule": told.name},
+            labels={**told.labels, LABEL: told.name},
             deadline_s=told.deadline_s,
         )
 
@@ -170,17 +180,24 @@ def tell(schedule: Schedule, done: Done) -> None:
         log.warning("What was fired is left to the sweep", extra={"error": error.message})
 
 
-def run_now(name: str, context: Context, *, actor: str) -> uuid.UUID:
+def run_now(
+    name: str, context: Context, *, actor: str, idempotency_key: str | None = None
+) -> uuid.UUID:
     """Submit the schedule's job now, whether it is enabled or not; return the job's id.
 
-    ``Refused`` and ``Conflict`` say why not; the overlap policy counts as it does at its times.
+    ``Refused`` and ``Conflict`` say why not; the overlap policy counts as it does at its times. A
+    request that is repeated under its key is the job that it made, however the schedule was changed
+    since; keys are those of the schedule's owner, whose job it is.
     """
     with transaction():
         rows.locked(name)
         schedule = rows.get(name)
+        made = _made_before(schedule, idempotency_key)
+        if made is not None:
+            return made
         now = rows.database_now()
         turn = Turn(schedule, now, context)
-        outcome = turn.fire(now, actor=actor)
+        outcome = turn.fire(now, actor=actor, idempotency_key=idempotency_key)
         if outcome is not Outcome.SUBMITTED:
             _raise(schedule, now, outcome)
         execute(
@@ -189,6 +206,16 @@ def run_now(name: str, context: Context, *, actor: str) -> uuid.UUID:
         )
     tell(schedule, turn.done)
     return turn.done.submitted[0]
+
+
+def _made_before(schedule: Schedule, key: str | None) -> uuid.UUID | None:
+    row = jobs.under_key(schedule.owner, key)
+    if row is None:
+        return None
+    if documents.mapping(row.labels, "labels").get(LABEL) != schedule.name:
+        raise jobs.key_conflict(row)
+    made: uuid.UUID = row.id
+    return made
 
 
 def _raise(schedule: Schedule, moment: datetime, outcome: Outcome | None) -> None:

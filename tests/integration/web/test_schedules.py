@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from pipeline.core import jobs
@@ -62,6 +63,47 @@ def test_schedule_is_run_and_its_history_comes_in_pages(api: Api) -> None:
     assert [each["job_id"] for each in found] == [each.json()["job_id"] for each in ran][::-1]
     assert {each["actor"] for each in found} == {"ann"}
     assert jobs.get(found[0]["job_id"]).labels == {"team": "web", "schedule": "nightly"}
+
+
+def test_run_that_is_repeated_under_its_key_is_the_job_that_it_made(api: Api) -> None:
+    caller = api.caller("operator")
+    for name in ("nightly", "other"):
+        caller.post(ADDRESS, json={**WANTED, "name": name})
+
+    def run(name: str, key: str, by: str = "ann") -> httpx.Response:
+        return api.caller("operator", owner=by).post(
+            f"{ADDRESS}/{name}/run", headers={"Idempotency-Key": key}
+        )
+
+    first = run("nightly", "k")
+    assert first.status_code == 201
+    # Though its job is open, and whatever it has become since.
+    caller.patch(f"{ADDRESS}/nightly", json={"priority": 9, "enabled": False})
+    assert [run("nightly", "k", by).json() for by in ("ann", "bob")] == [first.json()] * 2
+    assert jobs.get(first.json()["job_id"]).idempotency_key == "k"
+    assert len(caller.get(f"{ADDRESS}/nightly/fires").json()["items"]) == 1
+    used = run("other", "k")
+    assert (used.status_code, used.json()["reason"]) == (409, "conflict")
+    assert "'k' was used for another request" in used.json()["detail"]
+    assert caller.get(f"{ADDRESS}/other/fires").json()["items"] == []
+    assert run("other", "l").status_code == 201
+    assert run("nightly", "l").status_code == 409
+    assert run("nightly", "\x7f").status_code == 422
+
+
+def test_run_that_was_refused_may_be_repeated_under_its_key(api: Api) -> None:
+    caller = api.caller("operator")
+    caller.post(ADDRESS, json=WANTED)
+    open_job = caller.post(f"{ADDRESS}/nightly/run").json()["job_id"]
+
+    def run() -> httpx.Response:
+        return caller.post(f"{ADDRESS}/nightly/run", headers={"Idempotency-Key": "k"})
+
+    assert run().status_code == 409
+    caller.post(f"/api/v1/jobs/{open_job}/cancel")
+    again = [run() for _ in range(2)]
+    assert [each.status_code for each in again] == [201, 201]
+    assert again[0].json() == again[1].json() != {"job_id": open_job}
 
 
 def test_run_that_would_overlap_is_a_conflict(api: Api) -> None:

@@ -52,7 +52,8 @@ def test_schedule_is_switched_run_and_deleted(quayline: Quayline, task: Path) ->
     quayline("schedule", "create", "nightly", task, "--every", "12h")
     assert "off" in quayline("schedule", "disable", "nightly").stderr
     assert shown(quayline)["next_fire_at"] is None
-    job_id = quayline("schedule", "run", "nightly").stdout.strip()
+    job_id = quayline("schedule", "run", "nightly", "--key", "k").stdout.strip()
+    assert quayline("schedule", "run", "nightly", "--key", "k").stdout.strip() == job_id
     [fire] = shown(quayline)["fires"]
     assert (fire["job_id"], fire["outcome"], fire["actor"]) == (
         *(job_id, "submitted", "command line"),
