@@ -21,6 +21,7 @@ from pipeline.cli.templates import templates
 from pipeline.cli.timetable import timetable
 from pipeline.cli.tokens import tokens
 from pipeline.cli.upkeep import upkeep
+from pipeline.cli.workflows import workflow
 
 app = typer.Typer(
     name="quayline",
@@ -37,6 +38,7 @@ WORK, JOBS, SERVICE = "Lint", "Jobs", "Service"
 for panel, name, command in (
     (WORK, "lint", linting.lint),
     (WORK, "submit", linting.submit),
+    (JOBS, "workflow", workflow),
     (JOBS, "jobs", jobs.list_jobs),
     (JOBS, "show", jobs.show),
     (JOBS, "wait", jobs.wait),

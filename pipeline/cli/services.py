@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.cli.display import Display
 from pipeline.cli.exits import CLEAN, FAILED, UNABLE
 from pipeline.cli.faults import note, say
 from pipeline.cli.jobs import as_document
@@ -127,18 +128,8 @@ def run(
 
 def document(told: str, option: str) -> Any:
     """Return the JSON of an option: the text itself, ``@FILE``'s, or standard input's (``@-``)."""
-    text = told
-    if told.startswith("@"):
-        try:
-            text = sys.stdin.read() if told == "@-" else Path(told[1:]).read_text("utf-8")
-        except UnicodeDecodeError:
-            raise Refused(f"{option} {told}: it is not UTF-8.") from None
-        except OSError as error:
-            raise Refused(f"{option} {told}: {error.strerror}.") from error
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Refused(f"{option}: {told[:60]!r} is no JSON: {error}.") from error
+    text = text_of(told[1:], f"{option} {told}") if told.startswith("@") else told
+    found = json_of(text, f"{option}: {told[:60]!r}")
     wanted = list if option == "--inputs" else dict
     members = found if wanted is list and isinstance(found, list) else []
     if not isinstance(found, wanted) or not all(isinstance(each, dict) for each in members):
@@ -147,7 +138,25 @@ def document(told: str, option: str) -> Any:
     return found
 
 
-def followed(client: "Client", job: "Job", teller: "Teller", *, timeout_s: float | None) -> None:
+def text_of(place: str, name: str) -> str:
+    """Return what stands in the file, or in standard input (``-``); ``Refused`` names it so."""
+    try:
+        return sys.stdin.read() if place == "-" else Path(place).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise Refused(f"{name}: it is not UTF-8.") from None
+    except OSError as error:
+        raise Refused(f"{name}: {error.strerror}.") from error
+
+
+def json_of(text: str, name: str) -> Any:
+    """Return what the text is in JSON; ``Refused`` names it so."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{name} is no JSON: {error}.") from error
+
+
+def followed(client: "Client", job: "Job", teller: Display, *, timeout_s: float | None) -> None:
     """Return once the job has ended; the first signal cancels it."""
     from pipeline.cli.following import cancel_cleanly, follow
     from pipeline.cli.interrupts import Interrupted, Interrupts
