@@ -118,6 +118,8 @@ def run(
             idempotency_key=key,
             deadline_s=deadline,
         )
+        if job.warning and not quiet:
+            note(job.warning)
         if not waiting:
             typer.echo(job.id)
             return

@@ -76,6 +76,8 @@ def workflow(
             idempotency_key=key,
             deadline_s=deadline,
         )
+        if job.warning and not quiet:
+            note(job.warning)
         if not waiting:
             typer.echo(job.id)
             return

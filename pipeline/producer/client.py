@@ -189,7 +189,8 @@ class Client:
 
         >>> client.service("chat", "text_analyzer", task="analyze_text", input={"text": "…"})
 
-        ``heavy``: on ``heavy_tasks``, in a child process; None: as workers say of the service.
+        ``heavy``: on ``heavy_tasks``, in a child process; None: as workers say of the service. One
+        that none has offered yet is taken, since its worker may come, and ``job.warning`` says so.
         Raises ``Refused`` for what is no JSON, or more than a call may have.
         """
         told = {
@@ -250,11 +251,12 @@ class Client:
         before = jobs.under_key(more["owner"], more["idempotency_key"])
         kind = choosing.kind_of(parameters, heavy, before)
         kind.admit(parameters, self.settings)
+        warning = services.warning(parameters)
         parameters_told = parameters.model_dump(mode="json", exclude_unset=True)
         submission = Submission(kind=kind.name, parameters=parameters_told, **more)
         job_id = jobs.submit(submission, heard=self.heard)
         self.start()
-        return Job(self, job_id)
+        return Job(self, job_id, warning=warning)
 
     @property
     def services(self) -> Sequence[Offered]:

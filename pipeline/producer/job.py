@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 class Job:
     """One submitted job, looked up afresh at every call."""
 
-    def __init__(self, client: "Client", job_id: uuid.UUID) -> None:
+    def __init__(self, client: "Client", job_id: uuid.UUID, *, warning: str = "") -> None:
         self._client = client
         self._id = job_id
+        #: What its submitter should know though it was taken; empty for most.
+        self.warning = warning
 
     @property
     def id(self) -> str:

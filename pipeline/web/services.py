@@ -107,11 +107,15 @@ class Call(BaseModel):
     partial: str = Field(description="What it has given so far; the last 262,144 characters.")
     partial_from: int = Field(description="So many characters went before them.")
     context: dict[str, Any] = Field(description="Its runs, models and tokens, files, durations.")
+    warning: str | None = Field(
+        None, description="Of a submission: that no worker has offered the service yet."
+    )
 
     @classmethod
     def of(cls, told: Standing) -> "Call":
         """Return the standing's form on the wire: a result or an error, when there is one."""
         absent = set() if told.status.has_ended else {"result", "error", "reason"}
+        absent |= {"warning"}
         absent |= {"error", "reason"} if told.status is Status.COMPLETED else set()
         if told.status is not Status.COMPLETED and told.result is None:
             absent.add("result")
@@ -159,7 +163,8 @@ def call_service(
 ) -> Call:
     """Submit a call, or one for each of `inputs`, as one job; `Location` tells how it stands.
 
-    A service that no worker has offered yet is taken, too: a worker that knows it may come.
+    A service that no worker has offered yet is taken, too, and `warning` says so: a worker that
+    knows it may come.
     """
     told = wanted.model_dump(include={"input", "inputs", "context", "step"}, exclude_unset=True)
     user_id = caller.owner if wanted.user_id is None else wanted.user_id
@@ -184,4 +189,6 @@ def call_service(
         heard=service.heard,
     )
     response.headers["Location"] = f"/api/v1/services/tasks/{job_id}"
-    return Call.of(standing.standing(job_id))
+    told_now = Call.of(standing.standing(job_id))
+    warning = offers.warning(read)
+    return told_now.model_copy(update={"warning": warning}) if warning else told_now

@@ -20,6 +20,7 @@ from pipeline.core.tasks import Claim
 from pipeline.kinds.service import Limits, accounts, collectors, finish, offers, registry, slots
 from pipeline.kinds.service.accounts import Account, Before
 from pipeline.kinds.service.registry import Offer
+from pipeline.kinds.service.spec import ServiceParameters
 from pipeline.states import Reason, TaskState
 from pipeline.store.database import dialect, execute, session
 from tests.support import factories as make
@@ -285,6 +286,21 @@ def test_worker_that_has_nothing_to_do_says_again_what_it_offers_until_it_ends(
             execute("DELETE FROM services")
     worker.stop()
     eventually(lambda: "services" not in {each.name for each in threading.enumerate()}, within_s=5)
+
+
+def test_submitter_is_told_which_services_nobody_has_offered(context: Context) -> None:
+    step = {"mode": "test", "service": "any", "task": "echo"}
+    one = ServiceParameters.model_validate(step)
+    assert offers.warning(one) == "No worker has offered test/any yet; none is known."
+    registry.load(["tests.support.offers"])
+    offers.announce()
+    assert offers.warning(one) == ""
+    steps = [{**step, "name": name, "service": name} for name in ("any", "txt", "d", "e", "f")]
+    told = offers.warning(ServiceParameters.model_validate({"steps": steps}))
+    assert told.startswith("No worker has offered test/d, test/e, test/f, … yet; known are test/")
+    steps = [{**step, "name": "a", "service": "txt"}]
+    told = offers.warning(ServiceParameters.model_validate({"steps": steps}))
+    assert told.startswith("No worker has offered test/txt yet; known are test/text")
 
 
 @pytest.mark.parametrize("task", ["_hidden", "__init__", "nothing"])

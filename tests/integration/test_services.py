@@ -68,7 +68,9 @@ def test_call_that_is_repeated_after_its_service_became_known_is_the_same(tmp_pa
         first = plain.service("test", "heavy", **told)
         registry.load(settings.service_module_list)
         offers.announce()
-        assert plain.service("test", "heavy", **told).id == first.id
+        assert first.warning == "No worker has offered test/heavy yet; none is known."
+        again = plain.service("test", "heavy", **told)
+        assert (again.id, again.warning) == (first.id, "")
         assert first.info()["kind"] == "service"
         with pytest.raises(Refused, match="no task 'nonsense'"):
             plain.service("test", "heavy", task="nonsense")

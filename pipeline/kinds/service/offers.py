@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: How often a process that works says what it offers, in seconds.
 AGAIN_S = 600.0
+#: So many services that nobody has offered are named.
+MOST_TOLD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,20 @@ def _check(call: Call, offered: Offered) -> None:
     missing = [name for name in required if name not in call.input]
     if missing:
         raise Refused(f"The input of {call.name!r} lacks {', '.join(missing)}.")
+
+
+def warning(parameters: ServiceParameters) -> str:
+    """Return what its submitter is told when a service is called that no worker has offered, ``""``
+    when all are known: the call is kept, since its worker may come."""
+    with session():
+        rows = execute("SELECT mode, name FROM services ORDER BY mode, name")
+    known = [f"{mode}/{name}" for mode, name in rows]
+    called = {f"{each.mode}/{each.service}" for each in islice(calls(parameters), MOST_STEPS)}
+    missing = sorted(called - {*known})
+    if not missing:
+        return ""
+    told = ", ".join([*missing[:MOST_TOLD], *(["…"] if len(missing) > MOST_TOLD else [])])
+    return f"No worker has offered {told} yet; {registry.known_of(missing[0], known)}."
 
 
 def are_heavy(parameters: ServiceParameters) -> bool:

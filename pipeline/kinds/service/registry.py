@@ -15,7 +15,7 @@ import importlib
 import inspect
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from types import FunctionType
@@ -119,13 +119,17 @@ def find(mode: str, name: str) -> Offer:
     """Return the service; ``Permanent`` (bad request) tells which ones this process knows."""
     offer = _offers.get((mode, name))
     if offer is None:
-        known = [each.label for each in offers()]
-        meant = difflib.get_close_matches(f"{mode}/{name}", known, n=3) or known[:20]
-        told = f" known are {', '.join(meant)}" if meant else " none is known"
+        told = known_of(f"{mode}/{name}", [each.label for each in offers()])
         raise Permanent(
-            f"There is no service {mode}/{name} on this worker;{told}.", reason=Reason.BAD_REQUEST
+            f"There is no service {mode}/{name} on this worker; {told}.", reason=Reason.BAD_REQUEST
         )
     return offer
+
+
+def known_of(label: str, known: Sequence[str]) -> str:
+    """Return which of the known services may be meant, else the first of them, in words."""
+    meant = difflib.get_close_matches(label, known, n=3) or known[:20]
+    return f"known are {', '.join(meant)}" if meant else "none is known"
 
 
 def offers() -> list[Offer]:

@@ -123,6 +123,17 @@ def test_call_that_fails_says_why(
     assert "result" not in found
 
 
+def test_answer_says_that_nobody_has_offered_the_service_yet(api: Api, context: Context) -> None:
+    caller = api.caller()
+    told = call(caller, "test/txt/count")
+    assert told["warning"] == "No worker has offered test/txt yet; none is known."
+    assert "warning" not in caller.get(f"{ADDRESS}/tasks/{told['task_id']}").json()
+    registry.load(context.settings.service_module_list)
+    offers.announce()
+    assert "known are test/text" in call(caller, "test/txt/count")["warning"]
+    assert "warning" not in call(caller, "test/text/count", input={"text": ""})
+
+
 def test_call_that_is_cancelled_before_it_began_says_so(api: Api) -> None:
     caller = api.caller()
     told = call(caller, "test/any/echo", labels={"a": "b"}, priority=9, deadline_s=60)

@@ -99,6 +99,8 @@ def test_call_is_left_to_others_and_waited_for(quayline: Quayline) -> None:
         *("--priority", "9", "--owner", "ann", "--key", "k", "--heavy"),
     )
     job_id = told.stdout.strip()
+    # Nobody was there yet who knows it.
+    assert told.stderr == "No worker has offered test/any yet; none is known.\n"
     job = told_by(quayline, "show", job_id)
     assert (job["kind"], job["state"], job["priority"]) == ("heavy_service", "pending", 9)
     assert (job["labels"], job["owner"]) == ({"a": "b"}, "ann")

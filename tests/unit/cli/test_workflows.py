@@ -92,6 +92,7 @@ def test_steps_are_left_to_others_once_under_their_key(quayline: Quayline, file:
         for _ in range(2)
     ]
     assert told[0].stdout == told[1].stdout
+    assert "No worker has offered test/any, test/text yet" in told[0].stderr
     job = json.loads(quayline("show", told[0].stdout.strip(), "--json").stdout)
     assert (job["kind"], job["state"]) == ("heavy_service", "pending")
     assert job["parameters"]["on_failure"] == "stop"
