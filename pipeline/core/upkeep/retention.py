@@ -216,13 +216,18 @@ def _clean_services(settings: Settings, *, dry_run: bool) -> int:
     if kept_s is None:
         return 0
     sql = dialect()
-    gone = f"FROM services WHERE seen_at < {sql.later('%s')}"
+    gone = f"services WHERE seen_at < {sql.later('%s')}"
+    # In the order in which workers write theirs.
+    in_order = " ORDER BY mode, name FOR UPDATE" if sql.postgres else ""
     oldest = -max(LEAST_OFFERED_S, kept_s)
     if dry_run:
         with session():
-            return int(execute(f"SELECT count(*) {gone}", oldest)[0][0])
+            return int(execute(f"SELECT count(*) FROM {gone}", oldest)[0][0])
     with transaction():
-        number = changed(f"DELETE {gone}", oldest)
+        number = changed(
+            f"DELETE FROM services WHERE (mode, name) IN (SELECT mode, name FROM {gone}{in_order})",
+            oldest,
+        )
         execute(
             f"DELETE FROM service_pauses WHERE next_at < {sql.now} AND NOT EXISTS (SELECT 1 FROM"
             " services s WHERE s.mode = service_pauses.mode AND s.name = service_pauses.name)"
