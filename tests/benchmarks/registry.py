@@ -9,7 +9,7 @@ from tests.benchmarks.figures import Figure
 
 BENCHES = ("rollup", "cold", "warm", "first", "scale", "rss")
 #: Run only when named: they take long.
-LONG = ("load", "fair", "heartbeats", "access")
+LONG = ("load", "fair", "heartbeats", "access", "events")
 
 
 @dataclass(frozen=True, slots=True)
