@@ -85,13 +85,20 @@ class Push:
         """Send what there is to send, as long as the application lives."""
         while True:
             rooms, messages = await self._outbox.get()
-            for each in messages:
-                if each.event != "transition":
-                    await self._server.emit(each.event, each.data, to=[*rooms])
-            for sid, behind in [*self._clients_in(rooms)]:
-                if behind > MOST_BEHIND:
-                    log.warning("A client that takes too little is let go", extra={"sid": sid})
-                    await self._server.disconnect(sid)
+            try:
+                await self._send(rooms, messages)
+            except Exception:
+                # One that cannot be sent costs itself: all others wait behind this loop.
+                log.exception("What goes on could not be pushed")
+
+    async def _send(self, rooms: Sequence[str], messages: Sequence[Message]) -> None:
+        for each in messages:
+            if each.event != "transition":
+                await self._server.emit(each.event, each.data, to=[*rooms])
+        for sid, behind in self._clients_in(rooms):
+            if behind > MOST_BEHIND:
+                log.warning("A client that takes too little is let go", extra={"sid": sid})
+                await self._server.disconnect(sid)
 
     async def check(self) -> None:
         """Let go, again and again, those whose token or ticket is taken no more."""

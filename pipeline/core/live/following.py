@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from pipeline.core.history import runs
@@ -81,12 +82,9 @@ class Follow:
             for row in news.transitions
             if self._cursor.take(row.id, (news.read_at - row.at).total_seconds())
         ]
-        groups: dict[tuple[Any, ...], list[Transition]] = {}
-        for row in fresh:
-            words = (row.subject, row.from_state, row.to_state, row.reason, row.message, row.actor)
-            groups.setdefault(words if row.subject == "tasks" else (row.id,), []).append(row)
-        for rows in groups.values():
-            yield Message("transition", {"job_id": str(news.id), **_merged(rows)})
+        # Only those that follow one another: a task may come to a state, leave it and come again.
+        for _, rows in groupby(fresh, key=_words):
+            yield Message("transition", {"job_id": str(news.id), **_merged([*rows])})
 
     def _progress(self, news: News) -> Iterable[Message]:
         for task in sorted(news.tasks, key=lambda each: each.place):
@@ -154,6 +152,13 @@ def job_data(news: News) -> dict[str, Any]:
 
 def _text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
+
+
+def _words(row: Transition) -> tuple[Any, ...]:
+    """Return what rows of several tasks have in common that are told as one."""
+    if row.subject != "tasks":
+        return (row.id,)
+    return (row.from_state, row.to_state, row.reason, row.message, row.actor)
 
 
 def _merged(rows: list[Transition]) -> dict[str, Any]:
