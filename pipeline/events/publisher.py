@@ -16,8 +16,9 @@ from pipeline.rabbit import AWAY
 
 log = logging.getLogger(__name__)
 
-#: Between two messages, in seconds: what changes meanwhile goes with the next one.
-GAP_S = 0.05
+#: Between two messages, in seconds: what changes meanwhile goes with the next one. The longer one
+#: as long as nobody listens, which is found out by messages that come back.
+GAP_S, GAP_UNHEARD_S = 0.05, 1.0
 #: Ids that wait; of more the newest are dropped, and found by the next look at the rows.
 MOST_WAITING = 10_000
 #: Ids of one message, some 36 bytes each.
@@ -43,6 +44,7 @@ class Publisher:
         self._thread: threading.Thread | None = None
         self._pid = 0
         self._channel: Any = None
+        self._is_heard = True
 
     def tell(self, job_ids: Iterable[uuid.UUID]) -> None:
         """Leave the ids; the thread sends them."""
@@ -76,7 +78,7 @@ class Publisher:
                 if is_told.wait(ALIVE_S):
                     is_told.clear()
                     self._send()
-                    is_closing.wait(GAP_S)
+                    is_closing.wait(GAP_S if self._is_heard else GAP_UNHEARD_S)
                 elif self._channel is not None:
                     self._channel.connection.process_data_events(0)
             except AWAY as error:
@@ -98,11 +100,19 @@ class Publisher:
         with self._lock:
             told, self._waiting = [each.hex for each in self._waiting], set()
         if told and self._channel is None:
-            connection = pika.BlockingConnection(self._parameters)
-            self._channel = declare(connection)
+            self._channel = declare(pika.BlockingConnection(self._parameters))
+            self._channel.add_on_return_callback(self._comes_back)
+        if not told:
+            return
+        # What came back of the last ones tells that nobody listens; nothing, that somebody does.
+        self._is_heard = True
+        self._channel.connection.process_data_events(0)
         for at in range(0, len(told), MOST_IN_MESSAGE):
             body = jsontext.encoded(told[at : at + MOST_IN_MESSAGE])
-            self._channel.basic_publish(EXCHANGE, ROUTING_KEY, body, _TRANSIENT)
+            self._channel.basic_publish(EXCHANGE, ROUTING_KEY, body, _TRANSIENT, mandatory=True)
+
+    def _comes_back(self, *_: Any) -> None:
+        self._is_heard = False
 
     def _leave(self) -> None:
         channel, self._channel = self._channel, None

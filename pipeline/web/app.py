@@ -115,6 +115,7 @@ def create_app(context: Context, *, heard: bool = True) -> FastAPI:
     _route(app)
     app.state.push = Push(service)
     service.live.scouts.append(app.state.push.scout)
+    service.live.needed_by.append(app.state.push.is_needed)
     app.add_middleware(Bound, service=service)
     if context.settings.cors_origins:
         app.add_middleware(

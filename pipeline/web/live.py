@@ -27,6 +27,8 @@ GAP_S = 0.1
 LOOK_S, LOOK_ALONE_S = 2.0, 0.5
 #: In one look.
 MOST_ASKS = 500
+#: Nobody follows anything for so long: hints are heard no more.
+IDLE_S = 30.0
 #: While the database is away, in seconds.
 PAUSE_S = 1.0
 
@@ -49,8 +51,10 @@ class Live:
 
     def __init__(self, settings: Settings) -> None:
         self._look_s = LOOK_ALONE_S if settings.embedded else LOOK_S
-        #: Asked in the thread at each look, with the jobs that have changed.
+        #: Asked in the thread at each look, with the jobs that have changed; and whether somebody
+        #: may be told of jobs that are not watched yet.
         self.scouts: list[Scout] = []
+        self.needed_by: list[Callable[[], bool]] = []
         self._loop: asyncio.AbstractEventLoop
         self._lock = threading.Lock()
         self._watches: defaultdict[uuid.UUID, set[Watch]] = defaultdict(set)
@@ -95,27 +99,46 @@ class Live:
     # --- the thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
-        changed: set[uuid.UUID] = set()
-        all_at = time.monotonic() + self._look_s
-        with self._listener:
-            while not self._ended.is_set():
-                wait_s = 0.0 if changed else max(0.0, all_at - time.monotonic())
-                changed |= self._listener.wait(wait_s)
-                is_due = time.monotonic() >= all_at
-                if is_due:
-                    all_at = time.monotonic() + self._look_s
-                try:
-                    for scout in self.scouts:
-                        scout(changed, self._loop)
-                    changed = self._look(changed, everything=is_due)
-                except (QuaylineError, PeeweeException) as error:
-                    log.warning("What goes on cannot be read", extra={"error": str(error)})
-                    self._ended.wait(PAUSE_S)
-                except Exception:
-                    # Whatever it is: those who watch wait for the next look.
-                    log.exception("What goes on could not be told")
-                    self._ended.wait(PAUSE_S)
-                self._ended.wait(GAP_S)
+        """Hear hints as long as somebody follows: what nobody hears is hardly sent."""
+        while not self._ended.is_set():
+            self._listener.wait(IDLE_S)
+            if self._is_needed():
+                with self._listener:
+                    self._look_on()
+
+    def _is_needed(self) -> bool:
+        return bool(self._watches) or any(is_needed() for is_needed in self.needed_by)
+
+    def _look_on(self) -> None:
+        """Look until nobody has followed anything for a while."""
+        with self._lock:
+            changed = {*self._watches}
+        needed_at = time.monotonic()
+        all_at = needed_at + self._look_s
+        while not self._ended.is_set() and time.monotonic() - needed_at < IDLE_S:
+            if self._is_needed():
+                needed_at = time.monotonic()
+            wait_s = 0.0 if changed else max(0.0, all_at - time.monotonic())
+            changed |= self._listener.wait(wait_s)
+            is_due = time.monotonic() >= all_at
+            if is_due:
+                all_at = time.monotonic() + self._look_s
+            changed = self._look_with_care(changed, everything=is_due)
+            self._ended.wait(GAP_S)
+
+    def _look_with_care(self, changed: set[uuid.UUID], *, everything: bool) -> set[uuid.UUID]:
+        """Look; return the jobs that are to be looked at again."""
+        try:
+            for scout in self.scouts:
+                scout(changed, self._loop)
+            return self._look(changed, everything=everything)
+        except (QuaylineError, PeeweeException) as error:
+            log.warning("What goes on cannot be read", extra={"error": str(error)})
+        except Exception:
+            # Whatever it is: those who watch wait for the next look.
+            log.exception("What goes on could not be told")
+        self._ended.wait(PAUSE_S)
+        return changed
 
     def _look(self, changed: set[uuid.UUID], *, everything: bool) -> set[uuid.UUID]:
         """Look at these jobs; return those of which more is to be read at once."""

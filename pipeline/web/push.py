@@ -117,6 +117,10 @@ class Push:
             await self._server.disconnect(sid)
         await self._server.shutdown()
 
+    def is_needed(self) -> bool:
+        """Tell whether somebody here may be told of jobs."""
+        return bool(self._viewers)
+
     def scout(self, changed: set[uuid.UUID], loop: asyncio.AbstractEventLoop) -> None:
         """In the thread that looks: find jobs that somebody here may be told of."""
         if self._viewers:
@@ -131,6 +135,7 @@ class Push:
         told = arrival(environ, auth, settings)
         viewer = self._viewers[sid] = await self._viewer(told)
         self._count()
+        self._service.live.wake()
         for room in _rooms_for(viewer):
             await self._server.enter_room(sid, room)
         since = told.since or datetime.now(UTC) - timedelta(seconds=BACK_S)

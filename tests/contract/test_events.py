@@ -14,6 +14,7 @@ from pipeline import events
 from pipeline.core import jobs
 from pipeline.core.context import Context, close_context, open_context
 from pipeline.events.exchange import EXCHANGE
+from pipeline.events.publisher import Publisher
 from pipeline.settings import Settings
 from tests.support import factories as make
 from tests.support.services import broker_url
@@ -110,6 +111,33 @@ def test_a_forked_process_tells_for_itself(on_rabbitmq: Context) -> None:
                 os._exit(0)
         assert heard(listener, wanted)
         os.waitpid(child, 0)
+
+
+def test_what_nobody_hears_is_hardly_sent(
+    on_rabbitmq: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who listens again hears at once, and then as often as before."""
+    sent: list[int] = []
+    send = Publisher._send
+
+    def counted(publisher: Publisher) -> None:
+        sent.append(1)
+        send(publisher)
+
+    monkeypatch.setattr(Publisher, "_send", counted)
+
+    def told_for(seconds: float) -> int:
+        before, until = len(sent), time.monotonic() + seconds
+        while time.monotonic() < until:
+            events.changed([uuid.uuid4()])
+            time.sleep(0.01)
+        return len(sent) - before
+
+    told_for(1.5)
+    assert told_for(2.5) <= 4
+    with events.Listener() as listener:
+        listening(listener)
+        assert told_for(2.5) > 15
 
 
 def test_many_hints_are_few_messages(on_rabbitmq: Context) -> None:
