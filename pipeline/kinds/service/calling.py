@@ -73,11 +73,11 @@ def _answer(
 ) -> Answer:
     try:
         method = _method(offer, task)
-        told = _input(offer, given)
+        told = _input(offer.input_of(task), given)
         result = method(told, context)
         if inspect.isawaitable(result):
             result = awaiting(_coroutine(result))
-        return Answer(_output(offer, result, most_bytes))
+        return Answer(_output(offer.output_of(task), result, most_bytes))
     except RetryLater as error:
         return Answer(
             *(None, error.reason, error.message[:MOST_TOLD], True),
@@ -114,21 +114,21 @@ async def _coroutine(awaitable: Any) -> Any:
     return await awaitable
 
 
-def _input(offer: Offer, given: dict[str, Any]) -> Any:
-    if offer.input is None:
+def _input(model: type[BaseModel] | None, given: dict[str, Any]) -> Any:
+    if model is None:
         return given
     try:
-        return offer.input.model_validate(given)
+        return model.model_validate(given)
     except ValidationError as error:
         told = f"The input does not fit: {documents.misfits(error, 'input')[0][:MOST_TOLD]}."
         raise Permanent(told, reason=Reason.BAD_REQUEST) from None
 
 
-def _output(offer: Offer, result: Any, most_bytes: int) -> Any:
+def _output(model: type[BaseModel] | None, result: Any, most_bytes: int) -> Any:
     """Return the result as JSON; ``Permanent`` for one that is none, does not fit or is large."""
     try:
-        if offer.output is not None:
-            result = offer.output.model_validate(result)
+        if model is not None:
+            result = model.model_validate(result)
         if isinstance(result, BaseModel):
             result = result.model_dump(mode="json")
         encoded = jsontext.encoded(result)

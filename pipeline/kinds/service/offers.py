@@ -3,13 +3,14 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from pipeline.core import documents
 from pipeline.errors import DatabaseUnavailable, Refused
@@ -29,7 +30,11 @@ MOST_TOLD = 3
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A service that workers have offered, last seen at ``seen_at``."""
+    """A service that workers have offered, last seen at ``seen_at``.
+
+    Where its tasks take different things, a schema has those of all of them, and under ``tasks``
+    which one is whose.
+    """
 
     mode: str
     name: str
@@ -83,10 +88,19 @@ def _check(call: Call, offered: Offered) -> None:
     if call.task not in offered.tasks and not offered.takes_any:
         told = ", ".join(offered.tasks)
         raise Refused(f"The service {label} has no task {call.task!r}; it has {told}.")
-    required = (offered.input_schema or {}).get("required", [])
+    required = _of_task(offered.input_schema or {}, call.task).get("required", [])
     missing = [name for name in required if name not in call.input]
     if missing:
         raise Refused(f"The input of {call.name!r} lacks {', '.join(missing)}.")
+
+
+def _of_task(schema: Mapping[str, Any], task: str) -> Mapping[str, Any]:
+    """Return what the schema says of one task."""
+    if "tasks" not in schema:
+        return schema
+    place = schema["tasks"].get(task, {}).get("$ref", "").rpartition("/")[2]
+    found: Mapping[str, Any] = schema.get("$defs", {}).get(place, {})
+    return found
 
 
 def warning(parameters: ServiceParameters) -> str:
@@ -173,8 +187,8 @@ def _row(offer: Offer) -> dict[str, Any]:
         "tasks": as_json({"names": offer.tasks}),
         "takes_any": int(offer.takes_any),
         "limits": as_json(_limits(offer.limits)),
-        "input_schema": _schema(offer.input),
-        "output_schema": _schema(offer.output),
+        "input_schema": _schema(offer.input, offer.input_of, offer.tasks),
+        "output_schema": _schema(offer.output, offer.output_of, offer.tasks),
     }
 
 
@@ -189,5 +203,19 @@ def _limits(limits: Limits) -> dict[str, Any]:
     }
 
 
-def _schema(model: type[BaseModel] | None) -> str | None:
-    return None if model is None else as_json(model.model_json_schema())
+def _schema(
+    model: type[BaseModel] | None,
+    of_task: Callable[[str], type[BaseModel] | None],
+    tasks: list[str],
+) -> str | None:
+    if model is not None:
+        return as_json(model.model_json_schema())
+    models = {task: found for task in tasks if (found := of_task(task)) is not None}
+    if not models:
+        return None
+    places, schema = models_json_schema([(each, "validation") for each in {*models.values()}])
+    by_task = {task: places[found, "validation"] for task, found in models.items()}
+    some = [dict(told) for told in {tuple(each.items()) for each in by_task.values()}]
+    # A task without a model takes anything.
+    any_of = {"anyOf": sorted(some, key=str)} if len(models) == len(tasks) else {}
+    return as_json({**any_of, "tasks": by_task, **schema})

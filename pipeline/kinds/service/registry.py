@@ -6,8 +6,10 @@
 ...         return {"words": len(input_data.text.split())}
 
 A task's name is the name of a method; where there is none, ``execute_task(task_name, input_data,
-context)`` is called. Methods may be ``async``. Modules are found by the entry points of the group
-``quayline.services`` and by the setting ``QUAYLINE_SERVICE_MODULES``; only workers import them.
+context)`` is called. Methods may be ``async``. A service whose tasks take different things names no
+model: then the annotations of a method's ``input_data`` and of what it returns are its models.
+Modules are found by the entry points of the group ``quayline.services`` and by the setting
+``QUAYLINE_SERVICE_MODULES``; only workers import them, and what is built in.
 """
 
 import difflib
@@ -19,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel
 
@@ -29,6 +31,8 @@ from pipeline.states import Reason
 log = logging.getLogger(__name__)
 
 GROUP = "quayline.services"
+#: The services that come with Quayline; one of yours that has the same name goes before.
+BUILT_IN = "pipeline.kinds.service.builtin"
 #: Called for a task that is no method.
 ANY = "execute_task"
 
@@ -57,7 +61,8 @@ class Offer:
     """A registered service: its class and what callers must know of it.
 
     ``heavy``: its tasks run on ``heavy_tasks``, each in a child process that can be killed.
-    ``input`` and ``output``: models of what its methods take and return; without them any JSON.
+    ``input`` and ``output``: models of what its methods take and return; without them those of
+    ``input_of`` and ``output_of``, else any JSON.
     """
 
     mode: str
@@ -90,6 +95,24 @@ class Offer:
         """True when it takes tasks of any name."""
         return callable(getattr(self.factory, ANY, None))
 
+    def input_of(self, task: str) -> type[BaseModel] | None:
+        """Return the model of what the task takes; None: any JSON."""
+        return self.input or _annotated(getattr(self.factory, task, None), "input_data")
+
+    def output_of(self, task: str) -> type[BaseModel] | None:
+        """Return the model of what the task returns; None: any JSON."""
+        return self.output or _annotated(getattr(self.factory, task, None), "return")
+
+
+def _annotated(method: Any, name: str) -> type[BaseModel] | None:
+    """Return the model that stands there in the method's signature."""
+    try:
+        found = get_type_hints(method).get(name)
+    except (NameError, TypeError):
+        # No method, or names that only a type checker knows.
+        return None
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
 
 _offers: dict[tuple[str, str], Offer] = {}
 
@@ -107,9 +130,12 @@ def service(
 
     def registered(factory: T) -> T:
         about = inspect.cleandoc(factory.__doc__ or "")
-        _offers[mode, name] = Offer(
-            mode, name, factory, heavy, input, output, limits or Limits(), about
-        )
+        offer = Offer(mode, name, factory, heavy, input, output, limits or Limits(), about)
+        if factory.__module__.startswith(BUILT_IN):
+            # Yours may have been imported before.
+            _offers.setdefault((mode, name), offer)
+        else:
+            _offers[mode, name] = offer
         return factory
 
     return registered
@@ -138,12 +164,12 @@ def offers() -> list[Offer]:
 
 
 def load(modules: Iterable[str]) -> None:
-    """Have every service registered: of installed packages, and of these modules.
+    """Have every service registered: built in, of installed packages, and of these modules.
 
     One that cannot be imported is logged and costs itself.
     """
     with _lock:
-        for name in modules:
+        for name in (BUILT_IN, *modules):
             if name not in _loaded:
                 _loaded.add(name)
                 _imported(name, lambda name=name: importlib.import_module(name))  # type: ignore[misc]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from pipeline.errors import Permanent
 from pipeline.kinds.service import registry, service
@@ -82,3 +83,41 @@ def test_service_that_is_not_known_is_told_with_those_that_are(folder: Path) -> 
 
     with pytest.raises(Permanent, match="no service mine/analyser on this worker; known are mine/"):
         registry.find("mine", "analyser")
+
+
+class Text(BaseModel):
+    text: str
+    language: str = ""
+
+
+class Count(BaseModel):
+    number: int
+
+
+def test_methods_annotations_are_the_models_where_the_service_names_none(folder: Path) -> None:
+    @service("mine", "several")
+    class Several:
+        def of_text(self, input_data: Text, context: object) -> Count:
+            raise NotImplementedError
+
+        async def later(self, input_data: Count, context: object) -> Text:
+            raise NotImplementedError
+
+        def of_any(self, input_data, context): ...
+
+    offer = registry.find("mine", "several")
+    assert (offer.input_of("of_text"), offer.output_of("of_text")) == (Text, Count)
+    assert (offer.input_of("later"), offer.output_of("later")) == (Count, Text)
+    assert (offer.input_of("of_any"), offer.input_of("none")) == (None, None)
+
+
+def test_own_service_goes_before_a_built_in_one_of_its_name(folder: Path) -> None:
+    @service("chat", "chat")
+    class Mine:
+        def call(self, input_data, context): ...
+
+    @service("chat", "chat")
+    class BuiltIn:
+        __module__ = f"{registry.BUILT_IN}.chat"
+
+    assert registry.find("chat", "chat").factory is Mine
