@@ -31,12 +31,12 @@ help: ## List the targets
 # the environment, so that they go with it; deploy/venv.sh makes it, or mends half of one.
 $(VENV)/.demo: setup.cfg setup.py
 	@PYTHON='$(PYTHON)' sh deploy/venv.sh $(VENV)
-	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint,docker,web,collect]'
+	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint,docker,web,services,collect]'
 	@touch $@
 
 $(VENV)/.dev: setup.cfg setup.py
 	@PYTHON='$(PYTHON)' sh deploy/venv.sh $(VENV)
-	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint,docker,web,collect,tracing,test,dev]'
+	$(BIN)/python -m pip install --quiet --use-pep517 -e '.[lint,docker,web,services,vertex,collect,tracing,test,dev]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.bench: $(VENV)/.dev

@@ -162,6 +162,12 @@ class Settings(BaseSettings):
         5.0, ge=0, le=600, description="A call that is asked to stop has so long to do it."
     )
 
+    models: SecretStr = Field(
+        SecretStr(""),
+        description="Profiles of model endpoints for built-in services: a JSON object by name, or"
+        " @FILE.",
+    )
+
     docker_url: str = Field(
         "",
         description="Docker host `local`: unix://…, tcp://…, ssh://…; empty: DOCKER_HOST or the"
