@@ -84,5 +84,7 @@ def configure(level: str = "info", form: str = "json") -> None:
         "peewee_migrate",
         "fsspec",
         "charset_normalizer",
+        "httpx2",
+        "openai",
     ):
         logging.getLogger(noisy).setLevel(logging.WARNING)

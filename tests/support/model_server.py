@@ -74,6 +74,19 @@ class Asked:
         return "\n".join(each["content"] for each in self.messages)
 
 
+def document(outline: dict[str, Any]) -> Callable[[Asked], str]:
+    """Answer as a model that writes a document by this outline."""
+
+    def answer(asked: Asked) -> str:
+        if "Outline a document" in asked.said:
+            return json.dumps(outline, ensure_ascii=False)
+        if "List the references" in asked.said:
+            return json.dumps({"title": "References", "references": ["A. Author: A Book."]})
+        return f"Text of {asked.messages[-1]['content'].rpartition('Now write ')[2]}"
+
+    return answer
+
+
 def echo(asked: Asked) -> str:
     """Answer with what was said last."""
     return f"You said: {asked.messages[-1]['content']}"
@@ -89,6 +102,7 @@ class ModelServer:
     keys: set[str] = field(default_factory=set)
     script: deque[Fault | None] = field(default_factory=deque)
     asked: list[Asked] = field(default_factory=list)
+    finish_reason: str = "stop"
     #: Pieces of answers that went out, and clients that left before the end.
     pieces: int = 0
     left: int = 0
@@ -151,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None:
             self._fail(fault)
             return
-        self._event(asked, {"delta": {}, "finish_reason": "stop"})
+        self._event(asked, {"delta": {}, "finish_reason": self.kept.finish_reason})
         if (asked.body.get("stream_options") or {}).get("include_usage"):
             self._event(asked, usage=usage)
         self._chunk(b"data: [DONE]\n\n")

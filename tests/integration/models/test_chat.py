@@ -5,7 +5,6 @@ import json
 import re
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,11 @@ from tests.support.model_server import (
     Nonsense,
     Silent,
     Status,
-    model_server,
 )
 from tests.support.waiting import eventually
 
 KEY = "sk-secret-1234567890"
 HELLO = [{"role": "user", "content": "Hello, 世界 😀"}]
-
-
-@pytest.fixture
-def server() -> Iterator[ModelServer]:
-    with model_server() as running:
-        yield running
 
 
 class Call:

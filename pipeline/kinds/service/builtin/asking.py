@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.adapters import models
-from pipeline.adapters.models import ModelAway, ModelBusy, Question, Reply
+from pipeline.adapters.models import ModelAway, ModelBusy, Profile, Question, Reply
 from pipeline.kinds.service.calls import Rejected, RetryLater, TaskContext
 from pipeline.settings import get_settings
 
@@ -59,6 +59,15 @@ async def asked(
         max_tokens=given.max_tokens,
         schema=schema,
     )
+    reply = await _reply(context, profile, name, question, is_shown=is_shown)
+    if reply.finish_reason == "content_filter":
+        raise Rejected(f"The endpoint {name} does not let the model's answer through.")
+    return reply
+
+
+async def _reply(
+    context: TaskContext, profile: Profile, name: str, question: Question, *, is_shown: bool
+) -> Reply:
     try:
         return await models.ask(
             *(profile, name, question),
