@@ -74,7 +74,7 @@ def fleet_of_two(served: Fleet) -> list[Process]:
 
 
 def submit(call: dict[str, Any], *, kind: str = "service", **more: Any) -> uuid.UUID:
-    parameters = {
+    parameters: dict[str, Any] = {
         **{name: call[name] for name in ("mode", "service", "context") if name in call},
         **{"task": call["task_name"], **more},
     }
