@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from pipeline.adapters.engines import open_engine
+from pipeline.adapters.models import profiles
 from pipeline.cli.settings_table import masked
 from pipeline.core import finishing, health
 from pipeline.core.context import open_storage
@@ -53,6 +54,7 @@ def checks(settings: Settings) -> Iterator[Check]:
         ("broker", _broker),
         ("engine", _engine),
         ("containers", _containers),
+        ("models", _models),
         ("disk", _disk),
         ("health", _health),
     ):
@@ -260,6 +262,19 @@ def _containers(settings: Settings) -> Iterator[Check]:
     else:
         text = f"Docker {told.version} on {told.name} answers; {told.cpus} CPUs."
         yield Check("containers", Mark.GOOD, text)
+
+
+def _models(settings: Settings) -> Iterator[Check]:
+    """Nothing is asked: a question costs money."""
+    known = profiles(settings.models.get_secret_value())
+    if not known:
+        return
+    told = f"Endpoints of models: {', '.join(known)}."
+    if _installed("openai") is None:
+        text = f"{told} Their SDK is missing: pip install 'quayline[services]'."
+        yield Check("models", Mark.POOR, text)
+        return
+    yield Check("models", Mark.GOOD, told)
 
 
 def _disk(settings: Settings) -> Iterator[Check]:

@@ -58,6 +58,11 @@ def open_storage(settings: Settings) -> BlobStore:
         raise Refused(f"The setting QUAYLINE_STORAGE_URL cannot be used: {why}.") from error
 
 
+def current_settings() -> Settings:
+    """Return the settings of the open context; where none is open, those of this process."""
+    return _current.settings if _current is not None else get_settings()
+
+
 def current_context() -> Context:
     """Return this process's context, opened from its settings at the first call."""
     return _current or open_context()

@@ -61,13 +61,15 @@ _STEPS = {
     "parameters": {
         "steps": [
             {
-                **{"name": "outline", "mode": "document", "service": "doc_generator"},
-                **{"task": "outline", "input": {"topic": "Queues"}},
+                **{"name": "text", "mode": "document", "service": "doc_generator"},
+                "task": "generate_document",
+                "input": {"topic": "Queues", "length": "800 words", "style": "plain"},
+                "context": {"template": "report", "references": True},
             },
             {
-                **{"name": "text", "mode": "document", "service": "doc_generator"},
-                **{"task": "write", "needs": ["outline"]},
-                "input": {"sections": {"$from": "outline", "path": "sections"}},
+                **{"name": "words", "mode": "text", "service": "statistics", "task": "count"},
+                "needs": ["text"],
+                "input": {"text": {"$from": "text", "path": "text"}},
             },
         ]
     },

@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from pipeline import Client
 from pipeline.core import jobs
@@ -16,7 +17,7 @@ from pipeline.core.jobs import Submission
 from pipeline.errors import Refused
 from pipeline.kinds.service import finish
 from pipeline.kinds.service.standing import standing
-from pipeline.settings import Settings, get_settings
+from pipeline.settings import Settings
 from pipeline.store.database import execute, session
 from tests.support.faults import Fleet
 from tests.support.model_server import Cut, ModelServer, Silent, Status, document, model_server
@@ -209,12 +210,14 @@ def has_checkpoint(job_id: uuid.UUID, *, sections: int) -> Any:
     return reached
 
 
-def test_embedded_client_has_them_without_a_word(
-    tmp_path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("QUAYLINE_MODELS", told_models(server))
-    get_settings.cache_clear()
-    settings = Settings(state_dir=tmp_path / "state", backoff_s=0.05, sweep_s=0.2, threads=2)
+def test_embedded_client_has_them_without_a_word(tmp_path: Path, server: ModelServer) -> None:
+    settings = Settings(
+        state_dir=tmp_path / "state",
+        models=SecretStr(told_models(server)),
+        backoff_s=0.05,
+        sweep_s=0.2,
+        threads=2,
+    )
     server.answer = document(OUTLINE)
     with Client(settings) as client:
         job = client.service(
@@ -242,7 +245,8 @@ def test_embedded_client_has_them_without_a_word(
         assert job.wait(timeout_s=60).result()["result"]["title"] == OUTLINE["title"]
         found = page.wait(timeout_s=60).result()["tasks"]
         assert found[1]["result"]["text"] == "3 words"
-    get_settings.cache_clear()
+        light = client.service("chat", "chat", task="complete", input={"prompt": "Hello"})
+        assert light.wait(timeout_s=60).result()["result"]["text"] == "Text of Hello"
 
 
 def test_what_is_offered_says_which_task_takes_what(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ class ChildCall:
             self._connection = ours
             if self._is_abandoned:
                 return Answer(None, Reason.CANCELLED, "It was stopped.")
-            self._process = _start(theirs, tracing.environment(uuid.UUID(self._run.job_id)))
+            self._process = _start(theirs, self._environment())
         order = {
             "run": self._run.document(),
             "module": self._offer.factory.__module__,
@@ -113,6 +113,14 @@ class ChildCall:
         if self._stop.is_set():
             self.ask_to_stop()
         return self._listen(ours)
+
+    def _environment(self) -> dict[str, str]:
+        """Return what it is told by variables."""
+        return {
+            **tracing.environment(uuid.UUID(self._run.job_id)),
+            # An embedding program may have said it in another way than by its own.
+            "QUAYLINE_MODELS": self._settings.models.get_secret_value(),
+        }
 
     def _listen(self, ours: socket.socket) -> Answer:
         """Return the child's answer; note what it tells until then."""

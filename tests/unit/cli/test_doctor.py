@@ -44,6 +44,7 @@ def test_the_schema_is_told_once_there_is_one(quayline, here):
         ),
         ("BROKER_URL", "amqp://u:secret@127.0.0.1:9/x", "broker", "QUAYLINE_BROKER_URL"),
         ("STORAGE_URL", "/proc/nowhere", "storage", "QUAYLINE_STORAGE_URL"),
+        ("MODELS", '{"a": {"key": "secret"}}', "models", "QUAYLINE_MODELS"),
     ],
 )
 def test_what_is_away_is_named_with_its_setting_and_code_2(
@@ -112,3 +113,12 @@ def test_every_setting_is_told_with_its_description_and_masked(quayline, monkeyp
 )
 def test_urls_lose_their_secrets_and_nothing_else(value, shown):
     assert masked(value) == shown
+
+
+def test_endpoints_of_models_are_named_and_not_asked(quayline, monkeypatch):
+    monkeypatch.setenv("QUAYLINE_MODELS", '{"ours": {"base_url": "http://127.0.0.1:9/v1"}}')
+    monkeypatch.setenv("XAI_API_KEY", "xai-secret")
+    result = quayline("doctor")
+    assert "Endpoints of models: ours, xai." in result.stdout
+    assert "secret" not in result.output
+    assert "secret" not in quayline("settings").output

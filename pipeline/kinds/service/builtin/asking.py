@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.adapters import models
 from pipeline.adapters.models import ModelAway, ModelBusy, Profile, Question, Reply
+from pipeline.core.context import current_settings
 from pipeline.kinds.service.calls import Rejected, RetryLater, TaskContext
-from pipeline.settings import get_settings
 
 #: No text that is given to a model is longer, in characters.
 MOST_TEXT = 400_000
@@ -50,7 +50,7 @@ async def asked(
 
     Raises ``RetryLater`` where the endpoint may answer later, ``Permanent`` where it will not.
     """
-    told = get_settings().models.get_secret_value()
+    told = current_settings().models.get_secret_value()
     name, profile = models.chosen(given.profile or text_in(context, "profile"), told)
     question = Question(
         messages,

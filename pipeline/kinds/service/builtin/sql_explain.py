@@ -10,10 +10,10 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from pipeline.adapters.sqlfluff import LintPool, LintWork
 from pipeline.adapters.sqlfluff.config import ConfigTree
 from pipeline.adapters.sqlfluff.rules import Rule, rules
+from pipeline.core.context import current_settings
 from pipeline.kinds.service.builtin.extras import needing
 from pipeline.kinds.service.calls import Rejected, TaskContext
 from pipeline.kinds.service.registry import service
-from pipeline.settings import get_settings
 
 MOST_VIOLATIONS = 50_000
 #: So many places of a rule are told.
@@ -145,7 +145,7 @@ def _violations(lint: Lint, context: TaskContext) -> Iterator[tuple[str, Violati
 
 def _linted(sql: str, dialect: str, context: TaskContext) -> list[Violation]:
     config = ConfigTree({}, overrides={"dialect": dialect}).effective("")
-    settings = get_settings()
+    settings = current_settings()
     pool = LintPool(
         1,
         time_limit_s=settings.lint_time_limit_s,
