@@ -215,7 +215,7 @@ def test_document_is_written_section_by_section(known: ModelServer) -> None:
     assert "List the references" in fourth.said
     assert len(noted.of("checkpoint")) == 4
     assert [each["message"] for each in noted.of("progress")] == [
-        *("outline", "引言", "结论", "references")
+        *("outline", "引言", "结论", "references", OUTLINE["title"])
     ]
     assert "## 引言" in "".join(noted.of("partial"))
 

@@ -82,6 +82,7 @@ class DocGenerator:
             messages = writing.for_references(brief, draft)
             draft.references = await fitting(context, input_data, messages, References, Usage())
             context.save_checkpoint(draft.model_dump())
+        context.progress(1.0, draft.outline.title)
         return _document(draft, draft.outline, context)
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 #: A text may be as long as that; its beginning says it. Of much more, where words come again, the
 #: library is less sure.
 MOST_TEXT, ENOUGH_TEXT = 1_000_000, 2_000
-#: Less than that is no answer.
-LEAST_CONFIDENCE = 0.5
+#: Less than that is no answer: of a word or two, many languages come together to the rest.
+LEAST_CONFIDENCE = 0.2
 #: So many languages that it may be, too, are told.
 MOST_OTHERS = 3
 #: ISO 639's code for a text whose language cannot be told.

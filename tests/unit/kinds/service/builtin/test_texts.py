@@ -77,7 +77,7 @@ def test_text_without_letters_has_no_language(text: str) -> None:
     assert (told["language"], told["confidence"], told["others"]) == ("und", 0.0, [])
 
 
-def test_text_that_may_be_several_is_undetermined_and_says_which() -> None:
+def test_text_of_hardly_a_word_is_undetermined_and_says_what_it_may_be() -> None:
     told = result("text/language", "detect", {"text": "ok"})
     assert told["language"] == "und"
     assert told["others"]
@@ -105,6 +105,9 @@ def speaks(text: str, **told: str):
         ("这家餐厅的服务非常好，我很满意。", "positive"),
         ("我对这次旅行感到非常失望，房间很脏。", "negative"),
         ("系统运行稳定，性能优异，团队非常专业。", "positive"),
+        ("这家餐厅的服务非常好", "positive"),
+        ("质量差，不好用。", "negative"),
+        ("他每天早上七点起床。", "neutral"),
         ("这个软件经常崩溃，非常难用。", "negative"),
         ("请把文件放在桌子上。", "neutral"),
     ],
