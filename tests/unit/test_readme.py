@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.kinds.service import registry
 from pipeline.settings import Settings
 
 README = (Path(__file__).parents[2] / "README.rst").read_text(encoding="utf-8")
@@ -12,3 +13,16 @@ def test_every_setting_is_documented_once_with_its_description() -> None:
         assert README.count(f"   * - ``QUAYLINE_{name.upper()}``\n") == 1, name
         assert field.description
         assert field.description in README, name
+
+
+def test_every_built_in_service_and_task_is_documented() -> None:
+    registry.load([])
+    table = README.partition("\nBuilt-in services\n")[2].partition("``GET /api/v1/services``")[0]
+    built_in = [
+        each for each in registry.offers() if each.factory.__module__.startswith(registry.BUILT_IN)
+    ]
+    assert len(built_in) == 8
+    for offer in built_in:
+        assert f"``{offer.label}``" in table
+        for task in offer.tasks:
+            assert f"``{task}``" in table
