@@ -18,12 +18,15 @@ async def key_of(profile: Profile, name: str) -> str:
     if profile.auth == "google":
         # It asks over the network, and waits for that.
         return await asyncio.to_thread(_google_token, name)
-    if profile.key_file is None:
-        return profile.key.get_secret_value()
-    try:
-        return profile.key_file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise KeyRefused(f"The key file of the profile {name} cannot be read.") from None
+    key = profile.key.get_secret_value()
+    if profile.key_file is not None:
+        try:
+            key = profile.key_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise KeyRefused(f"The key file of the profile {name} cannot be read.") from None
+    if not (key.isascii() and key.isprintable()):
+        raise KeyRefused(f"The key of the profile {name} has characters that no key has.")
+    return key
 
 
 _credentials: Any = None

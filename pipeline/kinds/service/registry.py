@@ -1,8 +1,8 @@
 """Services: classes whose methods are run as tasks, each known by its mode and name.
 
->>> @service("chat", "text_analyzer", input=Text, limits=Limits(concurrency=20))
-... class TextAnalyzer:
-...     def analyze(self, input_data: Text, context: TaskContext) -> dict[str, Any]:
+>>> @service("text", "reviews", input=Text, limits=Limits(concurrency=20))
+... class Reviews:
+...     def weigh(self, input_data: Text, context: TaskContext) -> dict[str, Any]:
 ...         return {"words": len(input_data.text.split())}
 
 A task's name is the name of a method; where there is none, ``execute_task(task_name, input_data,

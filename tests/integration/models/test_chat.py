@@ -196,6 +196,13 @@ def test_missing_key_file_is_told(server: ModelServer, tmp_path: Path) -> None:
     assert error.message == "The key file of the profile mine cannot be read."
 
 
+@pytest.mark.parametrize("key", ["clé", "two\nlines"])
+def test_key_that_can_be_none_is_not_sent(server: ModelServer, key: str) -> None:
+    error = Call(server, key=key).fails()
+    assert error.message == "The key of the profile mine has characters that no key has."
+    assert server.asked == []
+
+
 def test_token_of_google_is_got_by_its_default_credentials(
     server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

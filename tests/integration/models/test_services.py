@@ -56,6 +56,8 @@ def test_conversation_goes_on(known: ModelServer) -> None:
 def test_answer_that_is_not_whole_says_so(known: ModelServer) -> None:
     known.finish_reason = "length"
     assert result("chat/chat", "complete", {"prompt": "a"})["finish_reason"] == "length"
+    given = {"prompt": "a", "json_schema": {}}
+    assert "answer is not whole" in error("chat/chat", "complete", given)
     known.finish_reason = "content_filter"
     assert "let the model's answer through" in error("chat/chat", "complete", {"prompt": "a"})
 
@@ -64,7 +66,7 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 
 
 def test_answer_in_json_is_held_against_its_schema_and_asked_for_again(known: ModelServer) -> None:
-    known.answer = answering({"n": "one"}, '```json\n{"n": 1}\n```')
+    known.answer = answering({"n": "one"}, '<think>{Hm.</think>```json\n{"n": 1}\n```')
     told = result("chat/chat", "complete", {"prompt": "a", "json_schema": SCHEMA})
     assert told["answer"] == {"n": 1}
     assert told["usage"]["input_tokens"] == 22

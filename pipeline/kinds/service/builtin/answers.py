@@ -57,8 +57,8 @@ async def as_asked(
     for _ in range(TRIES):
         reply = await asked(context, given, told, schema=schema, is_shown=False)
         usage.count(reply)
-        if reply.finish_reason != "stop":
-            raise Rejected(f"The model's answer is not whole ({reply.finish_reason}).")
+        if reply.finish_reason == "length":
+            raise Rejected("The model's answer is not whole: max_tokens, or its own limit.")
         try:
             return reply, read(_document(reply.text))
         except Misfit as error:
@@ -70,9 +70,14 @@ async def as_asked(
     raise Rejected(f"The model gave no answer that fits: {why}.")
 
 
+def without_thoughts(text: str) -> str:
+    """Return the answer alone: some models tell before it what they think."""
+    return text.rpartition("</think>")[2].strip()
+
+
 def _document(text: str) -> Any:
     """Return the JSON of an answer; a fence of Markdown around it is no part of it."""
-    text = text.strip()
+    text = without_thoughts(text)
     if text.startswith("```"):
         text = text.partition("\n")[2].rpartition("```")[0]
     try:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.core import documents
 from pipeline.kinds.service.builtin import writing
-from pipeline.kinds.service.builtin.answers import fitting
+from pipeline.kinds.service.builtin.answers import fitting, without_thoughts
 from pipeline.kinds.service.builtin.asking import Asking, Usage, asked
 from pipeline.kinds.service.builtin.lengths import length_of
 from pipeline.kinds.service.builtin.statistics import words_of
@@ -99,7 +99,7 @@ async def _write(
         context.progress(0.05 + 0.9 * place / number, heading, section=place + 1, sections=number)
         context.partial(f"\n\n## {heading}\n\n")
         reply = await asked(context, order, writing.for_section(brief, draft, outline))
-        text = writing.without_heading(reply.text)
+        text = writing.without_heading(without_thoughts(reply.text))
         if not text:
             raise RetryLater(f"The model wrote nothing for {heading!r}.")
         draft.sections.append(text)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.adapters import models
 from pipeline.adapters.jinja import rendering
 from pipeline.adapters.sqlfluff.rules import rules
 from pipeline.kinds.service.builtin import language, sentiment
@@ -43,7 +44,9 @@ def test_library_that_is_not_there_is_told_with_its_extra(
     monkeypatch.setenv("QUAYLINE_MODELS", '{"a": {"base_url": "http://127.0.0.1:9", "model": "m"}}')
     get_settings.cache_clear()
     monkeypatch.setitem(sys.modules, module, None)
+    # It imports the SDK, and may have done so before.
     monkeypatch.delitem(sys.modules, "pipeline.adapters.models.faults", raising=False)
+    monkeypatch.delattr(models, "faults", raising=False)
     assert f"pip install 'quayline[{extra}]'" in error(label, task, given)
     get_settings.cache_clear()
 
