@@ -15,7 +15,7 @@ IMAGES = {
     "collect": ("deploy/collect/Dockerfile", None),
 }
 #: Every extra that one of the recipes installs.
-EXTRAS = ("lint", "docker", "web", "collect")
+EXTRAS = ("lint", "docker", "web", "services", "collect")
 SOURCES = ("setup.cfg", "setup.py", "README.rst", "pipeline", "actors", "schedules")
 
 
