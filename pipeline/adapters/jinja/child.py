@@ -9,6 +9,7 @@ import resource
 import sys
 from typing import Any
 
+from pipeline import processes
 from pipeline.adapters.jinja.rendering import NOT_INSTALLED
 
 try:
@@ -22,7 +23,8 @@ ITS_OWN = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, A
 
 
 def main() -> None:
-    """Render what is told."""
+    """Render what is told; end with the thread that waits for it."""
+    processes.die_with_parent(int(sys.argv[1]))
     order = json.load(sys.stdin.buffer)
     resource.setrlimit(resource.RLIMIT_AS, (order["memory_bytes"], order["memory_bytes"]))
     resource.setrlimit(resource.RLIMIT_CPU, (order["cpu_s"], order["cpu_s"]))

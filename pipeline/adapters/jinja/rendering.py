@@ -62,7 +62,7 @@ def render(
 def _told(order: bytes, stopped: Callable[[], bool]) -> tuple[int, bytes]:
     path = os.pathsep.join(each for each in sys.path if each)
     child = subprocess.Popen(
-        [sys.executable, "-m", MODULE],
+        [sys.executable, "-m", MODULE, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -165,9 +165,11 @@ def test_labels_are_of_those_that_were_told(known: ModelServer) -> None:
     told = result("chat/text_analyzer", "classify", {**given, "multiple": True})
     assert told["labels"] == [some[1], some[0]]
     some[0]["label"] = "other"
-    assert "none of the labels" in error("chat/text_analyzer", "classify", given)
+    assert "'other' is none of the labels" in error("chat/text_analyzer", "classify", given)
     some.clear()
-    assert "named no label" in error("chat/text_analyzer", "classify", given)
+    assert "it names no label" in error("chat/text_analyzer", "classify", given)
+    known.answer = answering({"labels": []}, {"labels": [{"label": "a", "confidence": 1}]})
+    assert result("chat/text_analyzer", "classify", given)["labels"][0]["label"] == "a"
 
 
 def test_fields_are_those_that_were_asked_for(known: ModelServer) -> None:

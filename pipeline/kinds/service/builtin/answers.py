@@ -24,15 +24,27 @@ class Misfit(Exception):
 
 
 async def fitting(
-    context: TaskContext, given: Asking, messages: list[Message], model: type[M], usage: Usage
+    context: TaskContext,
+    given: Asking,
+    messages: list[Message],
+    model: type[M],
+    usage: Usage,
+    *,
+    check: Callable[[M], None] | None = None,
 ) -> M:
-    """Return the answer as the pydantic model; ``Rejected`` when the other gives none that fits."""
+    """Return the answer as the pydantic model; ``Rejected`` when the other gives none that fits.
+
+    ``check`` raises ``Misfit`` for one that fits the model and is still not what was asked for.
+    """
 
     def read(value: Any) -> M:
         try:
-            return model.model_validate(value)
+            found = model.model_validate(value)
         except ValidationError as error:
             raise Misfit(documents.misfits(error, "answer")[0]) from None
+        if check is not None:
+            check(found)
+        return found
 
     schema = model.model_json_schema()
     return (await as_asked(context, given, messages, schema, read, usage))[1]

@@ -1,12 +1,13 @@
 """The service ``chat/text_analyzer``: what a model reads in a text, as JSON that was checked."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.kinds.service.builtin.answers import M, fitting
+from pipeline.kinds.service.builtin.answers import M, Misfit, fitting
 from pipeline.kinds.service.builtin.asking import MOST_TEXT, Asking, Usage, language_of
-from pipeline.kinds.service.calls import Rejected, TaskContext
+from pipeline.kinds.service.calls import TaskContext
 from pipeline.kinds.service.registry import service
 
 #: The text is foreign: what it asks for is not done.
@@ -109,12 +110,15 @@ class TextAnalyzer:
         known = input_data.labels
         number = "all that fit" if input_data.multiple else "the one that fits best"
         what = f"Classify the text. Of these labels name {number}: {', '.join(map(repr, known))}."
-        found = (await _answered(context, input_data, what, Labels)).labels
+
+        def check(found: Labels) -> None:
+            if unknown := [each.label for each in found.labels if each.label not in known]:
+                raise Misfit(f"{unknown[0][:200]!r} is none of the labels")
+            if not found.labels and not input_data.multiple:
+                raise Misfit("it names no label")
+
+        found = (await _answered(context, input_data, what, Labels, check=check)).labels
         found.sort(key=lambda each: -each.confidence)
-        if unknown := [each.label for each in found if each.label not in known]:
-            raise Rejected(f"The model named {unknown[0][:200]!r}, which is none of the labels.")
-        if not found and not input_data.multiple:
-            raise Rejected("The model named no label.")
         return Labels(labels=found if input_data.multiple else found[:1])
 
     async def extract(self, input_data: TextToExtract, context: TaskContext) -> Fields:
@@ -125,9 +129,16 @@ class TextAnalyzer:
         return Fields(fields={name: found.get(name) for name in input_data.fields})
 
 
-async def _answered(context: TaskContext, given: Text, what: str, model: type[M]) -> M:
+async def _answered(
+    context: TaskContext,
+    given: Text,
+    what: str,
+    model: type[M],
+    *,
+    check: Callable[[M], None] | None = None,
+) -> M:
     messages = [
         {"role": "system", "content": f"{what} {language_of(context)} {MATERIAL}"},
         {"role": "user", "content": f"<text>\n{given.text}\n</text>"},
     ]
-    return await fitting(context, given, messages, model, Usage())
+    return await fitting(context, given, messages, model, Usage(), check=check)

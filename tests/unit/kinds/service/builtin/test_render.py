@@ -1,5 +1,7 @@
 """Documents from templates, friendly and hostile ones."""
 
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -91,15 +93,24 @@ def test_template_sees_nothing_of_the_worker(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(rendering, "LIMIT_S", 3.0)
     rendering_it = threading.Thread(target=refused, args=(ENDLESS,))
     rendering_it.start()
-    child = eventually(child_that_renders, within_s=3)
+    child = eventually(lambda: child_that_renders(psutil.Process()), within_s=3)
     assert child is not None
     assert sorted(child.environ()) == ["PYTHONPATH", "PYTHONUTF8"]
     rendering_it.join()
     assert not child.is_running()
 
 
-def child_that_renders() -> psutil.Process | None:
-    for child in psutil.Process().children():
+def test_process_of_a_killed_worker_does_not_go_on() -> None:
+    told = f"import tests.unit.kinds.service.builtin.test_render as t; t.refused({ENDLESS!r})"
+    with subprocess.Popen([sys.executable, "-c", told]) as worker:
+        child = eventually(lambda: child_that_renders(psutil.Process(worker.pid)), within_s=20)
+        worker.kill()
+    assert child is not None
+    assert psutil.wait_procs([child], timeout=5)[1] == []
+
+
+def child_that_renders(parent: psutil.Process) -> psutil.Process | None:
+    for child in parent.children():
         # Between its fork and its start it is a copy of this process.
         if rendering.MODULE in child.cmdline():
             return child
