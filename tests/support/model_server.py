@@ -6,6 +6,7 @@
 import json
 import select
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -220,13 +222,18 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def model_server(port: int = 0) -> Iterator[ModelServer]:
-    """Yield a server that listens; ``url`` is its base_url."""
+def model_server(port: int = 0, *, certificates: Path | None = None) -> Iterator[ModelServer]:
+    """Yield a server that listens; ``url`` is its base_url. With certificates it speaks TLS."""
     kept = ModelServer()
     handler = type("Handler", (_Handler,), {"kept": kept})
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
     kept.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    if certificates is not None:
+        shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        shown.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+        server.socket = shown.wrap_socket(server.socket, server_side=True)
+        kept.url = kept.url.replace("http:", "https:")
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

@@ -5,8 +5,10 @@ connection.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pipeline.adapters.models.errors import KeyRefused, ModelAway, QuestionRefused, Stopped
@@ -119,11 +121,18 @@ def _client(profile: Profile, key: str) -> "openai.AsyncOpenAI":
         # Rows try again: whoever waits here would hold a thread.
         max_retries=0,
         timeout=openai.Timeout(profile.timeout_s, connect=CONNECT_S),
+        http_client=openai.DefaultAsyncHttpxClient(verify=_trusted()),
         default_headers={name: each.get_secret_value() for name, each in profile.headers.items()},
     )
     # Read from variables for OpenAI's own endpoint; they are no other's business.
     client.organization = client.project = None
     return client
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Return whom this process trusts, read once: that takes longer than a call's own work."""
+    return ssl.create_default_context()
 
 
 def _request(profile: Profile, question: Question, model: str) -> dict[str, Any]:

@@ -10,9 +10,19 @@ from typing import Any
 
 import pytest
 
-from pipeline.adapters.models import ModelAway, ModelBusy, Profile, Question, Reply, Stopped, ask
+from pipeline.adapters.models import (
+    ModelAway,
+    ModelBusy,
+    Profile,
+    Question,
+    Reply,
+    Stopped,
+    ask,
+    chat,
+)
 from pipeline.adapters.models.errors import KeyRefused, QuestionRefused
 from pipeline.errors import Permanent, QuaylineError
+from tests.support.certificates import make_certificates
 from tests.support.model_server import (
     Cut,
     Fault,
@@ -20,6 +30,7 @@ from tests.support.model_server import (
     Nonsense,
     Silent,
     Status,
+    model_server,
 )
 from tests.support.waiting import eventually
 
@@ -194,6 +205,20 @@ def test_missing_key_file_is_told(server: ModelServer, tmp_path: Path) -> None:
     error = Call(server, key_file=tmp_path / "none").fails()
     assert isinstance(error, Permanent)
     assert error.message == "The key file of the profile mine cannot be read."
+
+
+def test_endpoint_is_asked_over_tls_by_whose_certificate_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_certificates(tmp_path)
+    with model_server(certificates=made.server) as server:
+        chat._trusted.cache_clear()
+        assert type(Call(server).fails()) is ModelAway
+        assert server.asked == []
+        chat._trusted.cache_clear()
+        monkeypatch.setenv("SSL_CERT_FILE", str(made.server / "ca.pem"))
+        assert Call(server).ask().finish_reason == "stop"
+    chat._trusted.cache_clear()
 
 
 @pytest.mark.parametrize("key", ["clé", "two\nlines"])

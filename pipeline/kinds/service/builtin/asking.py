@@ -8,9 +8,13 @@ from pipeline.adapters import models
 from pipeline.adapters.models import ModelAway, ModelBusy, Profile, Question, Reply
 from pipeline.core.context import current_settings
 from pipeline.kinds.service.calls import Rejected, RetryLater, TaskContext
+from pipeline.kinds.service.registry import Limits
 
 #: No text that is given to a model is longer, in characters.
 MOST_TEXT = 400_000
+
+#: An endpoint fails more often than what runs here.
+LIMITS = Limits(max_attempts=5)
 
 Message = dict[str, str]
 

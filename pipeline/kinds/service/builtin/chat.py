@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.kinds.service.builtin.answers import as_asked
-from pipeline.kinds.service.builtin.asking import MOST_TEXT, Asking, Usage, asked
+from pipeline.kinds.service.builtin.asking import LIMITS, MOST_TEXT, Asking, Usage, asked
 from pipeline.kinds.service.builtin.schemas import Schema
 from pipeline.kinds.service.calls import TaskContext
 from pipeline.kinds.service.registry import service
@@ -53,7 +53,7 @@ class Answer(BaseModel):
     usage: Usage
 
 
-@service("chat", "chat")
+@service("chat", "chat", limits=LIMITS)
 class Chat:
     """A model goes on with a conversation, in text or in JSON that fits a schema."""
 

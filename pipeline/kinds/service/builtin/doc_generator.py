@@ -5,18 +5,19 @@ After each section there is a checkpoint: a run that breaks off costs the sectio
 """
 
 import time
+from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.core import documents
 from pipeline.kinds.service.builtin import writing
 from pipeline.kinds.service.builtin.answers import fitting, without_thoughts
-from pipeline.kinds.service.builtin.asking import Asking, Usage, asked
+from pipeline.kinds.service.builtin.asking import LIMITS, Asking, Usage, asked
 from pipeline.kinds.service.builtin.lengths import length_of
 from pipeline.kinds.service.builtin.statistics import words_of
 from pipeline.kinds.service.builtin.writing import Brief, Draft, Outline, References
 from pipeline.kinds.service.calls import Rejected, RetryLater, TaskContext
-from pipeline.kinds.service.registry import Limits, service
+from pipeline.kinds.service.registry import service
 
 #: A run that took so long leaves the next section to another one: none may take twenty minutes.
 PIECE_S = 300.0
@@ -58,7 +59,7 @@ class GeneratedDocument(BaseModel):
 @service(
     *("document", "doc_generator"),
     heavy=True,
-    limits=Limits(soft_time_limit_s=1000.0, time_limit_s=1200.0, max_attempts=5),
+    limits=replace(LIMITS, soft_time_limit_s=1000.0, time_limit_s=1200.0),
 )
 class DocGenerator:
     """A model writes a document about a topic: an outline, then section after section.

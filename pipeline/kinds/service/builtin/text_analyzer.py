@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.kinds.service.builtin.answers import M, Misfit, fitting
-from pipeline.kinds.service.builtin.asking import MOST_TEXT, Asking, Usage, language_of
+from pipeline.kinds.service.builtin.asking import LIMITS, MOST_TEXT, Asking, Usage, language_of
 from pipeline.kinds.service.calls import TaskContext
 from pipeline.kinds.service.registry import service
 
@@ -87,7 +87,7 @@ class Fields(Found):
     fields: dict[str, str | None]
 
 
-@service("chat", "text_analyzer")
+@service("chat", "text_analyzer", limits=LIMITS)
 class TextAnalyzer:
     """A model reads a text: analyses, sums up, classifies, extracts. Answers are checked JSON."""
 
