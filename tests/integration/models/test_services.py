@@ -1,6 +1,7 @@
 """The built-in services that ask a model, against a server that speaks as one."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -77,13 +78,42 @@ def test_answer_in_json_is_held_against_its_schema_and_asked_for_again(known: Mo
     assert told_why == "The model gave no answer that fits: it is no JSON."
 
 
+def doubling(depth: int) -> dict[str, Any]:
+    """Return a schema whose checks are twice as many with each level."""
+    several = {
+        f"d{level}": {"allOf": [{"$ref": f"#/$defs/d{level + 1}"}] * 2} for level in range(depth)
+    }
+    return {"$ref": "#/$defs/d0", "$defs": {**several, f"d{depth}": {"type": "object"}}}
+
+
+def test_schema_that_takes_for_ever_is_left(known: ModelServer) -> None:
+    began = time.monotonic()
+    known.answer = answering({})
+    given = {"prompt": "a", "json_schema": doubling(40)}
+    assert "takes more than 2 s" in error("chat/chat", "complete", given)
+    assert time.monotonic() - began < 10
+
+
+def test_schema_may_refer_to_itself_and_have_properties_of_any_name(known: ModelServer) -> None:
+    schema = {
+        "$defs": {"tree": {"properties": {"pattern": {"$ref": "#/$defs/tree"}}, "type": "object"}},
+        "$ref": "#/$defs/tree",
+        "required": ["pattern"],
+    }
+    known.answer = answering({"pattern": {"pattern": {}}}, {"pattern": 1}, {"pattern": 2})
+    given = {"prompt": "a", "json_schema": schema}
+    assert result("chat/chat", "complete", given)["answer"] == {"pattern": {"pattern": {}}}
+    assert "$.pattern: 2 is not of type 'object'" in error("chat/chat", "complete", given)
+
+
 @pytest.mark.parametrize(
     ("schema", "told"),
     [
         ({"type": "nonsense"}, "The schema is none"),
         ({"$ref": "http://127.0.0.1/schema"}, "refers to itself only"),
-        ({"properties": {"a": {"pattern": "(a+)+$"}}}, "has no patterns"),
-        ({"patternProperties": {"(a+)+$": {}}}, "has no patterns"),
+        ({"properties": {"a": {"pattern": "(a+)+$"}}}, "has no pattern."),
+        ({"patternProperties": {"(a+)+$": {}}}, "has no patternProperties"),
+        ({"uniqueItems": True}, "has no uniqueItems"),
         ({"$ref": "#"}, "refers to what it does not have"),
         ({"$ref": "#/nowhere"}, "refers to what it does not have"),
     ],
