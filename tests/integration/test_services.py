@@ -319,7 +319,7 @@ def test_killed_call_gives_its_slot_back_at_once(client: Client, tmp_path: Path)
     began = time.monotonic()
     told = ended(job)
     # A lease lasts a minute here.
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 45
     assert [each["reason"] for each in told["tasks"]] == ["time_limit"] * 3
     pids = [(tmp_path / str(number)).read_text().split() for number in range(3)]
     assert not any(alive(int(pid)) for both in pids for pid in both)

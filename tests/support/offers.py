@@ -252,7 +252,7 @@ class OnceService(HeavyService):
     """The same, with all the time that a busy machine takes to start it, and one try."""
 
 
-@service("test", "single", heavy=True, limits=Limits(concurrency=1, time_limit_s=1.0))
+@service("test", "single", heavy=True, limits=Limits(concurrency=1, time_limit_s=4.0))
 class SingleService(HeavyService):
     """The same, one after the other."""
 

@@ -51,7 +51,8 @@ def test_strangers_are_not_told_where_the_database_is(
     assert listed.json()["detail"] == "The database does not answer."
     assert ready.json()["parts"]["database"]["detail"] == "The database does not answer."
     told = [r for r in caplog.records if "10.1.2.3" in str(vars(r).get("error"))]
-    assert {record.name for record in told} == {"pipeline.web.problems", "pipeline.web.health"}
+    # And of whoever else asked it meanwhile.
+    assert {record.name for record in told} >= {"pipeline.web.problems", "pipeline.web.health"}
 
 
 def test_what_tokens_are_made_of_is_not_waited_for_by_others(
