@@ -76,7 +76,7 @@ def close() -> None:
 
 
 #: How long an end waits for hints that are on their way.
-CLOSE_S = 1.0
+CLOSE_S = 0.2
 
 _listeners: set[Listener] = set()
 _publishers: "WeakKeyDictionary[QuaylineRabbit, Publisher]" = WeakKeyDictionary()
