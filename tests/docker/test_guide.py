@@ -3,6 +3,7 @@
 import io
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -112,14 +113,19 @@ def test_crawler_that_is_killed_goes_on_where_it_was(client: Client, site: str) 
     assert logs_of(job).count(b"/page/0,") == 1
 
 
-def test_api_away_for_a_while_loses_no_result(client: Client, api: Process, site: str) -> None:
+@pytest.mark.timeout(240)
+def test_api_away_for_a_while_loses_no_result(
+    client: Client, api: Process, site: str, request: pytest.FixtureRequest
+) -> None:
+    """For longer than a container may be silent: nobody could hear it."""
+    away_s = 60.0 if request.config.getoption("--long") else 8.0
     code = (
         "import os,time,requests;"
         "base, task = os.environ['API_BASE_URL'], os.environ['TASK_EXECUTION_ID'];"
         "print('up', flush=True)\n"
         "body = {'execution_id': task, 'container_name': 'x', 'success': True,"
         " 'result_data': {'n': 1}, 'error_message': None}\n"
-        "for _ in range(120):\n"
+        "for _ in range(400):\n"
         "    try:\n"
         "        requests.post(base + '/api/v1/monitoring/completion', json=body, timeout=5)"
         ".raise_for_status(); break\n"
@@ -127,11 +133,15 @@ def test_api_away_for_a_while_loses_no_result(client: Client, api: Process, site
         "else: exit(1)"
     )
     api.kill()
-    job = client.run(python(code))
+    job = client.run({**python(code), "heartbeat_timeout_s": 5})
     eventually(is_up(job), within_s=60, what="it runs")
+    until = time.monotonic() + away_s
+    eventually(lambda: time.monotonic() > until, within_s=away_s + 5, what="the API was away")
+    assert job.status == "running"
     api.start()
     told = summary(job.wait(60))
     assert (told["state"], told["success"], told["result"]) == ("succeeded", True, {"n": 1})
+    assert execution(job).run == 1
 
 
 def test_late_word_after_the_end_changes_nothing(client: Client, settings: Settings) -> None:
