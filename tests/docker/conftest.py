@@ -10,11 +10,16 @@ import httpx
 import pytest
 
 from pipeline import Client, Job
-from pipeline.adapters.engines.docker_engine import DockerEngine
 from pipeline.adapters.engines.model import DEPLOYMENT_LABEL
 from pipeline.core import executions
 from pipeline.settings import Settings
-from tests.support.engines import base_image, collect_image, docker_client, remove_all
+from tests.support.engines import (
+    base_image,
+    collect_image,
+    docker_client,
+    docker_gateway,
+    remove_all,
+)
 from tests.support.faults import QUEUES
 from tests.support.servers import Rabbit
 from tests.support.services import own_database
@@ -29,8 +34,8 @@ IMAGES = "quayline-test-*"
 def settings(tmp_path_factory: pytest.TempPathFactory, rabbit_node: Rabbit) -> Iterator[Settings]:
     """Settings of a deployment that looks at its containers twice a second."""
     rabbit_node.delete_queues(QUEUES)
-    gateway = DockerEngine("", deployment="tests").gateway()
-    with socket.create_server((str(gateway), 0)) as free:
+    gateway = docker_gateway()
+    with socket.create_server((gateway, 0)) as free:
         port = free.getsockname()[1]
     with own_database() as url:
         yield Settings(

@@ -12,9 +12,10 @@ import pytest
 
 from pipeline import clock
 from pipeline.adapters.engines.docker_daemon import default_url
+from pipeline.adapters.engines.docker_engine import DockerEngine
 from pipeline.adapters.engines.docker_finding import harmless
 from pipeline.adapters.engines.model import DEPLOYMENT_LABEL, Spec
-from tests.support.images import base, deployed, guide, python, servers
+from tests.support.images import base, deployed, guide, prometheus, python, servers
 from tests.support.waiting import eventually
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "images"
@@ -64,9 +65,23 @@ def server_image(server: str) -> str:
     return name
 
 
+@cache
+def prometheus_image() -> str:
+    """Return the name of an image that stands for that of Prometheus."""
+    with _building() as client:
+        _have(client, prometheus.base_name(), prometheus.build_base)
+        _have(client, prometheus.name(), prometheus.build)
+    return prometheus.name()
+
+
 def docker_socket() -> str:
     """Return the path of the socket of the Docker engine."""
     return default_url().removeprefix("unix://")
+
+
+def docker_gateway() -> str:
+    """Return the address on which this machine's containers reach it."""
+    return str(DockerEngine("", deployment="tests").gateway())
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,31 +41,11 @@ def promtool(*arguments: str, told: str = "") -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-class Prometheus:
-    """A server that scrapes the given addresses, by the names of deploy/prometheus's jobs."""
+@dataclass
+class Asked:
+    """A Prometheus that runs somewhere, and what it answers."""
 
-    def __init__(self, folder: Path, targets: Mapping[str, str]) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
-        config = self._config(targets)
-        (folder / "prometheus.yml").write_text(config)
-        shutil.copytree(DEPLOY / "rules", folder / "rules")
-        command = [program("prometheus"), f"--config.file={folder / 'prometheus.yml'}"]
-        command += [f"--web.listen-address={self.url.removeprefix('http://')}"]
-        command += [f"--storage.tsdb.path={folder / 'data'}"]
-        self.process = Process("prometheus", command, {"PATH": "/usr/bin:/bin"}, folder)
-
-    def _config(self, targets: Mapping[str, str]) -> str:
-        """Return the deployed configuration on these addresses, scraping every second."""
-        text = (DEPLOY / "prometheus.yml").read_text()
-        text = text.replace("_interval: 15s\n", "_interval: 1s\n")
-        for job, address in targets.items():
-            text, number = re.subn(
-                rf"(job_name: {job}\n +)dns_sd_configs: .*",
-                rf'\g<1>static_configs: [{{targets: ["{address}"]}}]',
-                text,
-            )
-            assert number == 1, job
-        return text
+    url: str
 
     def ask(self, path: str, **parameters: str) -> Any:
         """Return the data that the API answers; an error of a query fails the test."""
@@ -106,6 +87,33 @@ class Prometheus:
             return httpx.get(f"{self.url}/-/ready", timeout=2).status_code == 200
         except httpx.HTTPError:
             return False
+
+
+class Prometheus(Asked):
+    """A server that scrapes the given addresses, by the names of deploy/prometheus's jobs."""
+
+    def __init__(self, folder: Path, targets: Mapping[str, str]) -> None:
+        super().__init__(f"http://127.0.0.1:{free_port()}")
+        config = self._config(targets)
+        (folder / "prometheus.yml").write_text(config)
+        shutil.copytree(DEPLOY / "rules", folder / "rules")
+        command = [program("prometheus"), f"--config.file={folder / 'prometheus.yml'}"]
+        command += [f"--web.listen-address={self.url.removeprefix('http://')}"]
+        command += [f"--storage.tsdb.path={folder / 'data'}"]
+        self.process = Process("prometheus", command, {"PATH": "/usr/bin:/bin"}, folder)
+
+    def _config(self, targets: Mapping[str, str]) -> str:
+        """Return the deployed configuration on these addresses, scraping every second."""
+        text = (DEPLOY / "prometheus.yml").read_text()
+        text = text.replace("_interval: 15s\n", "_interval: 1s\n")
+        for job, address in targets.items():
+            text, number = re.subn(
+                rf"(job_name: {job}\n +)dns_sd_configs: .*",
+                rf'\g<1>static_configs: [{{targets: ["{address}"]}}]',
+                text,
+            )
+            assert number == 1, job
+        return text
 
 
 @contextmanager
