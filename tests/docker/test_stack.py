@@ -1,4 +1,5 @@
-"""The images of ``deploy/`` and its compose file, whole: one archive linted through all of it."""
+"""The images of ``deploy/`` and its compose file, whole: an archive is linted through all of it, a
+container runs on this machine's Docker engine, and Prometheus reads what each process did."""
 
 import io
 import json
@@ -6,7 +7,6 @@ import re
 import tarfile
 import time
 import uuid
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline import Client
 from pipeline.adapters.engines.model import DEPLOYMENT_LABEL
-from pipeline.settings import Settings
+from tests.support import shop
 from tests.support.engines import base_image, deployed_image, docker_client, remove_all
 from tests.support.prometheus import DEPLOY, Asked
 from tests.support.stack import Stack, running_stack
@@ -25,7 +24,6 @@ from tests.support.waiting import eventually
 #: Cold, the images are made first.
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
-SHOP = Path(__file__).parents[1] / "samples" / "shop"
 RULES = DEPLOY / "rules" / "quayline.yml"
 SERVERS = ("postgres", "rabbitmq", "prometheus")
 OURS = ("worker-lint", "worker-light", "worker-containers", "scheduler", "api", "api-containers")
@@ -77,16 +75,6 @@ def _is_ready(stack: Stack) -> bool:
         return False
 
 
-def shop() -> bytes:
-    """Return the sample shop as a ZIP."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for file in sorted(SHOP.rglob("*")):
-            if file.is_file():
-                archive.write(file, file.relative_to(SHOP))
-    return out.getvalue()
-
-
 @pytest.fixture(scope="module")
 def api(stack: Stack) -> Iterator[httpx.Client]:
     """A submitter's client of the stack's API."""
@@ -104,7 +92,7 @@ def linted(api: httpx.Client) -> dict[str, Any]:
     request = {"kind": "sql_lint", "parameters": {"dialect": "postgres"}}
     files: dict[str, Any] = {
         "request": (None, json.dumps(request)),
-        "file": ("shop.zip", shop()),
+        "file": ("shop.zip", shop.archive()),
     }
     return _ended(api, api.post("/api/v1/jobs", files=files))
 
@@ -141,33 +129,9 @@ def test_archive_is_linted_as_here_and_its_report_fetched(
     api: httpx.Client, linted: dict[str, Any], tmp_path: Path
 ) -> None:
     report = api.get(f"/api/v1/jobs/{linted['id']}/reports/sarif").raise_for_status().json()
-    here = _violations_here(tmp_path)
-    there = sorted(
-        (each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], each["ruleId"])
-        for each in report["runs"][0]["results"]
-    )
-    assert linted["state"] == here["state"]
-    assert there == here["violations"]
+    there = shop.violations(report)
+    assert (linted["state"], there) == shop.linted_here(tmp_path)
     assert len(there) > 50
-
-
-def _violations_here(folder: Path) -> dict[str, Any]:
-    """Return what the embedded service finds in the same archive."""
-    source = folder / "shop.zip"
-    source.write_bytes(shop())
-    with Client(Settings(state_dir=folder / "state")) as client:
-        job = client.lint(source, dialect="postgres").wait(60)
-        report = json.loads(job.report("sarif"))
-        return {
-            "state": job.status,
-            "violations": sorted(
-                (
-                    each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
-                    each["ruleId"],
-                )
-                for each in report["runs"][0]["results"]
-            ),
-        }
 
 
 def test_container_on_this_engine_calls_back_and_leaves_nothing(
@@ -182,12 +146,15 @@ def test_container_on_this_engine_calls_back_and_leaves_nothing(
     assert [each["text"] for each in log] == ["half is done\n"]
     with tarfile.open(fileobj=io.BytesIO(api.get(f"{path}/output").content)) as output:
         assert output.getnames() == ["rows.csv"]
-    label = {"label": f"{DEPLOYMENT_LABEL}={stack.deployment()}"}
+    own = {"label": f"{DEPLOYMENT_LABEL}={stack.deployment()}"}
     with docker_client() as docker:
-        assert docker.networks(filters=label), "no container of the deployment ran here"
-        gone = lambda: not docker.containers(all=True, filters=label)  # noqa: E731
-        eventually(gone, within_s=30, what="its container is removed")
-        assert not docker.volumes(filters=label)["Volumes"]
+
+        def is_gone() -> bool:
+            there = docker.containers(all=True, filters=own)
+            return not there and not docker.volumes(filters=own)["Volumes"]
+
+        assert docker.networks(filters=own), "no container of the deployment ran here"
+        eventually(is_gone, within_s=30, what="its container and its volumes are removed")
 
 
 def test_prometheus_reads_every_process_and_no_other(stack: Stack) -> None:
