@@ -4,8 +4,10 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
+import docker
 import httpx
 import pytest
 
@@ -106,8 +108,10 @@ class Inspector:
         with docker_client() as client:
             # As they are made: one that ran for a moment may be gone when its start is heard of.
             for event in self._events:
+                # On a busy machine it may be, even so.
                 if event["status"] == "create":
-                    self.seen.append(client.inspect_container(event["id"]))
+                    with suppress(docker.errors.NotFound):
+                        self.seen.append(client.inspect_container(event["id"]))
 
     def __enter__(self) -> "Inspector":
         label = f"{DEPLOYMENT_LABEL}={self._deployment}"
