@@ -202,7 +202,7 @@ def session() -> Iterator[None]:
     outermost = database.is_closed()
     try:
         if outermost:
-            database.connect(reuse_if_open=True)
+            _take(database)
         with _watched(database) if outermost else nullcontext():
             if outermost:
                 metrics.POOL_USED.move(1)
@@ -217,6 +217,17 @@ def session() -> Iterator[None]:
         metrics.DATABASE_FAILURES.add()
         told = _first_line(_cause(error))
         raise DatabaseUnavailable(f"The database does not answer: {told}") from error
+
+
+def _take(database: Any) -> None:
+    """Take a connection for this thread, or none: one that is lost while it is being taken is not
+    kept. Whoever came next in the thread would take it for that of a session around."""
+    try:
+        database.connect(reuse_if_open=True)
+    except BaseException:
+        if not database.is_closed():
+            database.manual_close()
+        raise
 
 
 def _watched(database: Any) -> AbstractContextManager[None]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import psycopg
@@ -163,6 +164,28 @@ def test_thread_whose_connection_was_cut_goes_on_by_itself(opened: Context, data
         assert submit()
     assert failures <= 5
     assert not proxy.obj._in_use
+
+
+def test_connection_that_is_lost_while_it_is_taken_is_not_kept(
+    opened: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one of a process is asked which server it is of."""
+    pool = proxy.obj
+    ask = type(pool)._set_server_version
+
+    def ask_in_vain(self: Any, connection: Any) -> None:
+        connection.close()
+        ask(self, connection)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(pool), "_set_server_version", ask_in_vain)
+        patched.setattr(pool, "server_version", None)
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable, match="closed"):
+                submit()
+    assert pool.is_closed()
+    assert len(pool._in_use) == 0
+    assert jobs.get(submit()).state == "pending"
 
 
 def test_cut_in_a_transaction_writes_nothing_and_says_so(opened: Context, database: str) -> None:
