@@ -8,9 +8,11 @@ their first use.
 import importlib
 import pkgutil
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import ModuleType
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -20,6 +22,10 @@ from pipeline.errors import Refused
 from pipeline.settings import Settings
 
 PACKAGE = "pipeline.kinds"
+#: Held by a thread that imports code at its first use. Where one imports a module of a package and
+#: another the package, which imports the module, each waits for the other; Python ends that by
+#: giving one of them half of it.
+LOADING = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +145,19 @@ class Kind:
             return []
 
     def _handler(self, step: str) -> Callable[..., Any]:
-        handler: Callable[..., Any] = getattr(
-            importlib.import_module(f"{self.package}.{step}"), step
-        )
+        handler: Callable[..., Any] = getattr(_module(f"{self.package}.{step}"), step)
         return handler
+
+
+def _module(name: str) -> ModuleType:
+    """Return the module, whole; nobody waits who has had it before."""
+    if name not in _loaded:
+        with LOADING:
+            _loaded[name] = importlib.import_module(name)
+    return _loaded[name]
+
+
+_loaded: dict[str, ModuleType] = {}
 
 
 def all_kinds() -> list[Kind]:

@@ -16,7 +16,6 @@ import difflib
 import importlib
 import inspect
 import logging
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -25,6 +24,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel
 
+from pipeline.core.kinds import LOADING
 from pipeline.errors import Permanent
 from pipeline.states import Reason
 
@@ -168,7 +168,7 @@ def load(modules: Iterable[str]) -> None:
 
     One that cannot be imported is logged and costs itself.
     """
-    with _lock:
+    with LOADING:
         for name in (BUILT_IN, *modules):
             if name not in _loaded:
                 _loaded.add(name)
@@ -188,4 +188,3 @@ def _imported(name: str, load: Callable[[], Any]) -> None:
 
 
 _loaded: set[str] = set()
-_lock = threading.Lock()

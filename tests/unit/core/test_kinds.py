@@ -1,5 +1,8 @@
 """Kinds: found by name in their package, and never by a name that is a path or a module."""
 
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from pydantic import BaseModel
 from pipeline.core import kinds
 from pipeline.core.kinds import Kind, get_kind
 from pipeline.errors import Refused
+from pipeline.kinds.service import registry
 from pipeline.states import Reason
 
 
@@ -54,3 +58,27 @@ def test_what_a_kind_misses_is_not_told_as_a_missing_kind(package: Path) -> None
 def test_a_kind_whose_work_never_ran_has_nothing_to_release(package: Path) -> None:
     (package / "idle.py").write_text("raise AssertionError('imported')\n")
     Kind("idle", f"{package.name}.idle", BaseModel, *("queue",) * 4).release()
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda: kinds.Kind("x", "tests.samples_of_none", BaseModel, "q", "a", "q", "a").work,
+        lambda: registry.load(["tests.samples_of_none"]),
+    ],
+)
+def test_code_is_imported_by_one_thread_at_a_time(load: Callable[[], object]) -> None:
+    """Two that import a package from two ends at once would get half of it."""
+    ended = threading.Event()
+
+    def loaded() -> None:
+        with suppress(ModuleNotFoundError):
+            load()
+        ended.set()
+
+    with kinds.LOADING:
+        thread = threading.Thread(target=loaded)
+        thread.start()
+        assert not ended.wait(0.3)
+    assert ended.wait(10)
+    thread.join()
