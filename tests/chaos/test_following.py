@@ -124,7 +124,7 @@ def test_who_follows_misses_nothing_while_all_parts_are_killed(
                 now = sum(len(each.rows) for each in followers)
                 return now > before + 8 or all(each.has_ended.is_set() for each in followers)
 
-            eventually(goes_on, within_s=60, what="those who follow hear more")
+            eventually(goes_on, within_s=90, what="those who follow hear more")
         for each in followers:
             assert each.has_ended.wait(90)
         found = fleet.settled(within_s=60)
