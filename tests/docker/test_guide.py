@@ -5,7 +5,9 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import httpx
 import pytest
@@ -179,11 +181,18 @@ def test_stopped_service_tells_its_end(client: Client) -> None:
     assert job.wait(60).status == "cancelled"
 
 
+def _has_none(docker: Any, named: dict[str, str]) -> bool:
+    return not docker.containers(all=True, filters=named)
+
+
 def test_service_of_the_guide_ends_well(service: Job) -> None:
     service.wait(120)
     told = summary(service)
     assert (told["state"], told["success"], told["exit_code"]) == ("succeeded", True, 0)
     assert told["result"]["processed_records"] == 1000
     assert "任务完成通知发送成功".encode() in logs_of(service)
+    named = {"name": execution(service).container}
     with docker_client() as docker:
-        assert not docker.containers(all=True, filters={"name": execution(service).container})
+        # It goes after its job's end.
+        gone = partial(_has_none, docker, named)
+        eventually(gone, within_s=30, what="the container is removed")
