@@ -199,7 +199,7 @@ def session() -> Iterator[None]:
     is away raises ``DatabaseUnavailable``.
     """
     database: Any = proxy.obj
-    outermost = database.is_closed()
+    outermost = database.is_closed() or _let_go(database)
     try:
         if outermost:
             _take(database)
@@ -217,6 +217,15 @@ def session() -> Iterator[None]:
         metrics.DATABASE_FAILURES.add()
         told = _first_line(_cause(error))
         raise DatabaseUnavailable(f"The database does not answer: {told}") from error
+
+
+def _let_go(database: Any) -> bool:
+    """Give up a dead connection that this thread still has, outside of any transaction; True when
+    there was one. Whoever left it there, the thread would fail for ever."""
+    if not dialect().postgres or database.in_transaction() or not database.connection().closed:
+        return False
+    _give_back(database)
+    return True
 
 
 def _take(database: Any) -> None:

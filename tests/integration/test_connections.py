@@ -188,6 +188,14 @@ def test_connection_that_is_lost_while_it_is_taken_is_not_kept(
     assert jobs.get(submit()).state == "pending"
 
 
+def test_dead_connection_that_was_left_in_a_thread_is_given_up(opened: Context) -> None:
+    proxy.obj.connect()
+    proxy.obj.connection().close()
+    assert jobs.get(submit()).state == "pending"
+    assert proxy.obj.is_closed()
+    assert len(proxy.obj._in_use) == 0
+
+
 def test_cut_in_a_transaction_writes_nothing_and_says_so(opened: Context, database: str) -> None:
     job_id = submit()
 
