@@ -1,6 +1,5 @@
 """``quayline workflow``: calls of services that need one another, from a file, as one job."""
 
-import time
 import uuid
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
 #: What the file may say beside its steps.
 BESIDE = ("on_failure", "user_id")
-#: How often a look is for rows, too, that came to sight late.
-LATE_S = 2.0
 
 
 def workflow(
@@ -107,7 +104,6 @@ class Teller:
 
         self._follow = Follow(uuid.UUID(job.id))
         self._quiet = quiet
-        self._late_at = 0.0
         self._told: dict[str, str] = {}
         if not quiet:
             note(f"Job {job.id}")
@@ -118,9 +114,7 @@ class Teller:
             return
         from pipeline.core.live import look
 
-        is_late = time.monotonic() >= self._late_at
-        self._late_at = time.monotonic() + LATE_S if is_late else self._late_at
-        for message in self._follow.take(look([self._follow.ask(late=is_late)])[0]):
+        for message in self._follow.take(look([self._follow.ask()])[0]):
             if message.event == "progress" and message.data["task_id"] is not None:
                 self._tell(message)
 

@@ -27,11 +27,8 @@ def stream(
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     look_s = LOOK_ALONE_S if settings.embedded else LOOK_S
     with events.Listener() as listener:
-        late_at = time.monotonic() + LOOK_S
         while True:
-            is_late = time.monotonic() >= late_at
-            late_at = time.monotonic() + LOOK_S if is_late else late_at
-            yield from follow.take(look([follow.ask(late=is_late)])[0])
+            yield from follow.take(look([follow.ask()])[0])
             if follow.has_ended:
                 return
             left_s = look_s if deadline is None else min(look_s, deadline - time.monotonic())

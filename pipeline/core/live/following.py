@@ -1,5 +1,6 @@
 """Follows one job for one viewer: makes messages of what is new, each once, in their order."""
 
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -12,6 +13,8 @@ from pipeline.core.live.cursor import Cursor
 from pipeline.core.live.looking import Ask
 from pipeline.core.live.news import News, TaskNews, Transition
 
+#: Between two looks at rows that were committed after higher ones, in seconds.
+LATE_S = 2.0
 #: What a task told is written with the clock of its statement, and seen after its commit.
 OVERLAP = timedelta(seconds=2)
 
@@ -49,16 +52,19 @@ class Follow:
         self.is_whole = False
         self._cursor = cursor or Cursor()
         self._since: Any = None
+        self._late_at = time.monotonic() + LATE_S
         self._job: dict[str, Any] = {}
         #: Of each task: attempt, status and what it told last.
         self._told: dict[int, tuple[Any, ...]] = {}
         #: Up to where its partial output was told, under which attempt.
         self._partial: dict[int, tuple[int, int]] = {}
 
-    def ask(self, *, late: bool = False) -> Ask:
+    def ask(self, *, late: bool | None = None) -> Ask:
         """Return what is to be looked for; with ``late`` also rows that were committed after
-        higher ones, which is rare, and looked for now and then."""
+        higher ones, which is rare, and looked for now and then (None: when it is time)."""
+        late = time.monotonic() >= self._late_at if late is None else late
         if late:
+            self._late_at = time.monotonic() + LATE_S
             self._cursor.settle()
         after = self._cursor.settled if late else self._cursor.last
         return Ask(self.job_id, after, self._since)
