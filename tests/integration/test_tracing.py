@@ -51,8 +51,11 @@ def test_call_of_a_service_is_a_span_that_its_own_spans_join(
         heavy = client.service("test", "once", task="traced").wait(timeout_s=60)
         bad = client.service("test", "any", task="fail").wait(timeout_s=60)
         seen, carried = light.result()["result"], heavy.result()["result"]
-    call, actor = named(traces, light, "call test/any"), named(traces, light, "execute_task")
-    assert (call.parent_id, call.failed) == (actor.span_id, False)
+    call = named(traces, light, "call test/any")
+    # A busy machine may hear of a task twice; who comes second finds nothing to do, in a span too.
+    actors = [each for each in spans(traces, light) if each.name == "execute_task"]
+    assert call.parent_id in {each.span_id for each in actors}
+    assert not call.failed
     assert seen == call.span_id
     told = {name.removeprefix("quayline."): each for name, each in call.attributes.items()}
     assert uuid.UUID(told.pop("task_id"))
@@ -66,8 +69,12 @@ def test_call_of_a_service_is_a_span_that_its_own_spans_join(
     assert (call.failed, call.attributes["quayline.outcome"]) == (True, "error")
 
 
+def spans(traces: Receiver, job: Job) -> list[Span]:
+    return traces.spans(uuid.UUID(job.id).hex)
+
+
 def named(traces: Receiver, job: Job, name: str) -> Span:
-    [span] = [each for each in traces.spans(uuid.UUID(job.id).hex) if each.name == name]
+    [span] = [each for each in spans(traces, job) if each.name == name]
     return span
 
 

@@ -1,11 +1,13 @@
 """The database collector between PostgreSQL, MariaDB and SQLite."""
 
 import json
+import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -478,11 +480,13 @@ def test_killed_synchronisation_goes_on_without_loss_or_doubles(
     values = [(n, f"n{n}", mark(n % 3)) for n in range(count)]
     fill(url, "source", "id, name, changed_at", values)
     told = config(url, urls[target]) if mode == "full" else incremental(urls, source, target)
-    run = database(tmp_path, {**told, "batch_size": 10, "checks": {"key_checksum": True}})
+    # A row a batch: it is at work for long enough to be seen at it, on a busy machine as well.
+    run = database(tmp_path, {**told, "batch_size": 1, "checks": {"key_checksum": True}})
     seen = 0
     for _ in range(2):
         with run.started() as process:
-            seen = eventually(lambda seen=seen: _more(urls[target], seen), within_s=30)  # type: ignore[misc]
+            more = partial(_more, urls[target], seen, process)
+            seen = eventually(more, within_s=30, what="more rows")
             run.kill(process)
     body = json.loads(rows(urls[target], LEDGER)[0][0])
     assert not body["finished"]
@@ -500,8 +504,9 @@ def test_killed_synchronisation_goes_on_without_loss_or_doubles(
     assert found == [(n, f"n{n}") for n in range(count)]
 
 
-def _more(url: str, seen: int) -> int:
-    """The rows written so far, once there are more than were seen."""
+def _more(url: str, seen: int, process: subprocess.Popen[str]) -> int:
+    """The rows written so far, once there are more than were seen by a run that still goes on."""
+    assert process.poll() is None, process.communicate()
     try:
         body = json.loads(rows(url, LEDGER)[0][0])
     except (*DATABASE_ERRORS, IndexError):
@@ -530,9 +535,9 @@ def test_two_runs_at_once_do_not_write_over_each_other(urls: Databases) -> None:
 def test_lost_connection_is_made_again(urls: Databases, tmp_path: Path, target: str) -> None:
     url = urls[target]
     make(urls.sqlite, 3_000)
-    run = database(tmp_path, config(urls.sqlite, url, batch_size=10))
+    run = database(tmp_path, config(urls.sqlite, url, batch_size=1))
     with run.started() as process:
-        eventually(lambda: _more(url, 0), within_s=30)
+        eventually(lambda: _more(url, 0, process), within_s=30)
         assert _cut(url) > 0
         out, err = process.communicate(timeout=60)
 
@@ -556,9 +561,9 @@ def _cut(url: str) -> int:
 
 def test_term_ends_at_the_next_batch_and_says_how_far(urls: Databases, tmp_path: Path) -> None:
     make(urls.mariadb, 12_000)
-    run = database(tmp_path, config(urls.mariadb, urls.postgresql, batch_size=10))
+    run = database(tmp_path, config(urls.mariadb, urls.postgresql, batch_size=1))
     with run.started() as process:
-        eventually(lambda: _more(urls.postgresql, 0), within_s=30)
+        eventually(lambda: _more(urls.postgresql, 0, process), within_s=30)
         process.terminate()
         process.communicate(timeout=9)
 
