@@ -4,7 +4,6 @@ The hot statements of the machine work on sets and are written in SQL; ``Dialect
 words in which PostgreSQL and SQLite differ. Everything else goes through the Peewee models.
 """
 
-import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import peewee
-from playhouse.pool import MaxConnectionsExceeded, PooledSqliteDatabase
+from playhouse.pool import MaxConnectionsExceeded
 
 from pipeline import jsontext, metrics
 from pipeline.errors import DatabaseUnavailable, Refused
@@ -142,18 +141,9 @@ def _connectable(url: str, pool: int, timeout_s: float) -> peewee.Database:
             raise DatabaseUnavailable(
                 f"The folder {path.parent} cannot be made: {error}."
             ) from error
-        return PooledSqliteDatabase(
-            str(path),
-            max_connections=pool,
-            timeout=math.ceil(timeout_s),
-            check_same_thread=False,
-            pragmas={
-                "journal_mode": "wal",
-                "foreign_keys": 1,
-                "synchronous": "full",
-                "busy_timeout": int(timeout_s * 1000),
-            },
-        )
+        from pipeline.store.sqlite import SqlitePool
+
+        return SqlitePool(path, size=pool, timeout_s=timeout_s)
     if parts.scheme in ("postgresql", "postgres"):
         # By hand: geturl() drops the // before an empty host (postgresql:///db?host=/run/postgresql).
         conninfo = f"postgresql:{url.partition(':')[2]}"

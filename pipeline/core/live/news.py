@@ -7,6 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from pipeline.core.jobs import Progress
+from pipeline.store.database import as_uuid
+from pipeline.store.models import as_utc
+
+#: What every kind tells of a row of ``tasks t``; what stands for ``at`` follows.
+TASK_COLUMNS = "t.job_id, t.id, t.seq, t.name, t.state, t.reason, t.message, t.attempt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,15 @@ class TaskNews:
     partial: str = ""
     partial_from: int = 0
     result: Any = None
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> "TaskNews":
+        """Return what ``TASK_COLUMNS`` and the column after them say."""
+        job_id, task_id, place, name, state, reason, message, attempt, at = row
+        return cls(
+            *(as_uuid(job_id), as_uuid(task_id), place, name, state, reason, message, attempt),
+            as_utc(at),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
 """What is new of containers: how each ended, and what those that run say in their heartbeats."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.core import documents
-from pipeline.core.live.news import TaskNews, Wish
-from pipeline.store.database import as_json, as_uuid, dialect, execute
-from pipeline.store.models import as_utc
+from pipeline.core.live.news import TASK_COLUMNS, TaskNews, Wish
+from pipeline.store.database import as_json, dialect, execute
 
 _COLUMNS = (
-    "r.n, t.job_id, t.id, t.seq, t.name, t.state, t.reason, t.message, t.attempt,"
+    f"r.n, {TASK_COLUMNS},"
     " COALESCE(t.finished_at, e.heartbeat_at, t.started_at), e.status, e.progress, e.result"
 )
 _ASKED = {"n": "int", "job": "uuid"}
@@ -26,36 +26,16 @@ def live(wishes: Sequence[Wish]) -> list[list[TaskNews]]:
         as_json(asked),
     )
     for n, *row in rows:
-        told[n].append(_news(*row))
+        told[n].append(_news(row))
     return told
 
 
-def _news(
-    job_id: Any,
-    task_id: Any,
-    place: int,
-    name: str,
-    state: str,
-    reason: str | None,
-    message: str,
-    attempt: int,
-    at: Any,
-    status: str | None,
-    progress: str | None,
-    result: str | None,
-) -> TaskNews:
-    shown = documents.loaded(progress or "{}")
-    return TaskNews(
-        job_id=as_uuid(job_id),
-        task_id=as_uuid(task_id),
-        place=place,
-        name=name,
-        state=state,
-        reason=reason,
-        message=message,
-        attempt=attempt,
-        at=as_utc(at),
-        task=name,
+def _news(row: Sequence[Any]) -> TaskNews:
+    *known, status, progress, result = row
+    news, shown = TaskNews.of_row(known), documents.loaded(progress or "{}")
+    return replace(
+        news,
+        task=news.name,
         details=shown if status is None else {**shown, "container_status": status},
         result=None if result is None else documents.loaded(result),
     )

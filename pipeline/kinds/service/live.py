@@ -2,19 +2,20 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.core import documents
-from pipeline.core.live.news import TaskNews, Wish
-from pipeline.store.database import as_json, as_uuid, dialect, execute
-from pipeline.store.models import IN_FLIGHT, as_utc, utc_value
+from pipeline.core.live.news import TASK_COLUMNS, TaskNews, Wish
+from pipeline.store.database import as_json, dialect, execute
+from pipeline.store.models import IN_FLIGHT, utc_value
 from pipeline.store.results import unpacked
 
 #: A larger result, packed, is fetched by who wants it.
 MOST_RESULT_BYTES = 64 * 1024
 
 _COLUMNS = (
-    "r.n, t.job_id, t.id, t.seq, t.name, t.state, t.reason, t.message, t.attempt,"
+    f"r.n, {TASK_COLUMNS},"
     " COALESCE(t.finished_at, s.updated_at, t.started_at), s.record, s.attempt, s.progress,"
     " s.partial, s.partial_from"
 )
@@ -24,7 +25,7 @@ def live(wishes: Sequence[Wish]) -> list[list[TaskNews]]:
     """Return what is new of the calls of each wish."""
     told: list[dict[uuid.UUID, TaskNews]] = [{} for _ in wishes]
     for n, *row in [*_under_way(wishes), *_at_places(wishes)]:
-        news = _news(*row)
+        news = _news(row)
         told[n][news.task_id] = news
     return [[*each.values()] for each in told]
 
@@ -71,41 +72,17 @@ def _text(wish: Wish) -> str | None:
     return told if told is None or isinstance(told, str) else told.isoformat()
 
 
-def _news(
-    job_id: Any,
-    task_id: Any,
-    place: int,
-    name: str,
-    state: str,
-    reason: str | None,
-    message: str,
-    attempt: int,
-    at: Any,
-    record: str | None,
-    run: int | None,
-    progress: str | None,
-    partial: str | None,
-    partial_from: int | None,
-    payload: str | None,
-    body: bytes | None,
-) -> TaskNews:
-    kept = documents.loaded(record or "{}")
+def _news(row: Sequence[Any]) -> TaskNews:
+    *known, record, run, progress, partial, partial_from, payload, body = row
+    news, kept = TaskNews.of_row(known), documents.loaded(record or "{}")
     call = documents.loaded(payload) if payload is not None else kept
     # What an earlier run told is not what this one does.
-    is_told = run == attempt
-    shown = documents.loaded(progress or "{}") if is_told and state == "running" else {}
-    return TaskNews(
-        job_id=as_uuid(job_id),
-        task_id=as_uuid(task_id),
-        place=place,
-        name=name,
-        state=state,
-        reason=reason,
-        message=message,
-        attempt=attempt,
-        at=as_utc(at),
+    is_told = run == news.attempt
+    shown = documents.loaded(progress or "{}") if is_told and news.state == "running" else {}
+    return replace(
+        news,
         step=int(call.get("step") or 1),
-        task=str(call.get("task") or name),
+        task=str(call.get("task") or news.name),
         user_id=str(call.get("user_id") or ""),
         fraction=shown.get("fraction"),
         told=str(shown.get("message") or ""),
