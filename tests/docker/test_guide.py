@@ -117,9 +117,11 @@ def test_crawler_that_is_killed_goes_on_where_it_was(client: Client, site: str) 
 
 @pytest.mark.timeout(240)
 def test_api_away_for_a_while_loses_no_result(
-    client: Client, api: Process, site: str, request: pytest.FixtureRequest
+    client: Client, api: Process, service: Job, request: pytest.FixtureRequest
 ) -> None:
     """For longer than a container may be silent: nobody could hear it."""
+    # The guide's service needs it still.
+    service.wait(120)
     away_s = 60.0 if request.config.getoption("--long") else 24.0
     code = (
         "import os,time,requests;"
@@ -188,7 +190,8 @@ def _has_none(docker: Any, named: dict[str, str]) -> bool:
 def test_service_of_the_guide_ends_well(service: Job) -> None:
     service.wait(120)
     told = summary(service)
-    assert (told["state"], told["success"], told["exit_code"]) == ("succeeded", True, 0)
+    ended = (told["state"], told["success"], told["exit_code"])
+    assert ended == ("succeeded", True, 0), logs_of(service).decode()
     assert told["result"]["processed_records"] == 1000
     assert "任务完成通知发送成功".encode() in logs_of(service)
     named = {"name": execution(service).container}
