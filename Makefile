@@ -56,11 +56,7 @@ demo: $(VENV)/.demo ## Lint the sample archive on the embedded default; needs no
 
 .PHONY: test
 test: services ## Run every test, on real RabbitMQ, PostgreSQL and Docker
-	@# 5 tells that ARGS select none of them. Both run, even when the first ones fail.
-	@. build/services.env; $(BIN)/python -m pytest -n $(JOBS) --ignore=tests/chaos \
-	    --junitxml=build/junit.xml $(ARGS); tests=$$?; \
-	$(BIN)/python -m pytest -n $(FAULT_JOBS) tests/chaos --junitxml=build/junit-chaos.xml $(ARGS); \
-	faults=$$?; [ "$$tests$$faults" = 00 ] || [ "$$tests$$faults" = 05 ] || [ "$$tests$$faults" = 50 ]
+	@. build/services.env; BIN=$(BIN) JOBS=$(JOBS) FAULT_JOBS=$(FAULT_JOBS) sh tests/run.sh $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style, format, types and the floors of the house
