@@ -6,14 +6,16 @@ throw some away, and the sweep sends them again.
 
 import logging
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 
 import dramatiq
+import pika
 from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer
 from dramatiq.common import dq_name, q_name, xq_name
 from dramatiq.errors import BrokerError, ConnectionClosed, DecodeError
-from pika.exceptions import AMQPError, NackError
+from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError
 
 from pipeline.courier import Courier
 from pipeline.messages import Actors, defect, facts
@@ -28,11 +30,29 @@ CPU_HEAVY = frozenset({"sql_analysis"})
 AWAY = (BrokerError, AMQPError, OSError)
 
 _CONNECTION: Any = vars(RabbitmqBroker)["connection"]
+_CHANNEL: Any = vars(RabbitmqBroker)["channel"]
 
+#: How RabbitMQ ends a connection of which it does not know how to go on: INTERNAL_ERROR.
+INTERNAL_ERROR = 541
+
+#: A healthy queue says within this time, in seconds, that it does not take a message.
+LONG_S = 10.0
 
 #: Dead messages are fetched until so many bytes are in hand, or so much of a caller's time is gone.
 DEAD_BYTES = 16 * 1024 * 1024
 DEAD_PART = 0.5
+
+
+def _publish(publish: Any, **told: Any) -> None:
+    """Offer a message. When the answer no was long in coming, that is told at once: Dramatiq would
+    offer it five times more, each time on a new channel, and wait as long for each answer."""
+    began_at = time.monotonic()
+    try:
+        publish(**told)
+    except NackError as error:
+        if time.monotonic() - began_at < LONG_S:
+            raise
+        raise NotTaken(error) from error
 
 
 def _without_body(record: logging.LogRecord) -> bool:
@@ -41,6 +61,10 @@ def _without_body(record: logging.LogRecord) -> bool:
     if record.exc_info and isinstance(record.exc_info[1], DecodeError):
         record.exc_info = None
     return True
+
+
+class NotTaken(BrokerError):
+    """RabbitMQ says, long after, that it did not take a message."""
 
 
 class QuaylineConsumer(_RabbitmqConsumer):
@@ -63,7 +87,14 @@ class QuaylineConsumer(_RabbitmqConsumer):
 
     def __next__(self) -> Any:
         """Return the next message, None when there was none for a while."""
-        message = super().__next__()
+        try:
+            message = super().__next__()
+        except ConnectionClosed as error:
+            if getattr(error.message, "reply_code", None) == INTERNAL_ERROR:
+                # A broken queue lets nobody consume, and says so after a minute.
+                with suppress(*AWAY):
+                    self.broker.remake(self.queue_name)
+            raise
         if message is not None and (said := self._fault(message)):
             log.error("A message is set aside", extra={**said, "queue": self.queue_name})
             self.nack(message)
@@ -120,21 +151,44 @@ class QuaylineRabbit(RabbitmqBroker):
         """The class of the consumers."""
         return QuaylineConsumer
 
+    def _offering(self) -> Any:
+        """The channel on which messages are offered by ``_publish``."""
+        channel = _CHANNEL.fget(self)
+        if "basic_publish" not in vars(channel):
+            channel.basic_publish = partial(_publish, channel.basic_publish)
+        return channel
+
+    channel = _CHANNEL.getter(_offering)
+
     def enqueue(
         self, message: dramatiq.Message[Any], *, delay: int | None = None
     ) -> dramatiq.Message[Any]:
         """Send a message; a queue that takes none any more is made anew."""
         try:
             return super().enqueue(message, delay=delay)
-        except ConnectionClosed as error:
-            if not isinstance(error.message, NackError) or self.count(message.queue_name):
+        except (NotTaken, ConnectionClosed) as error:
+            del self.connection
+            if not isinstance(error.message, NackError) or not self.remake(message.queue_name):
                 raise
-        # So does a quorum queue that was made within the seconds before its node was killed: it
-        # is there, empty and "down", and stays so (seen on RabbitMQ 3.10).
-        log.warning("A broken queue is made anew", extra={"queue": message.queue_name})
-        self.channel.queue_delete(message.queue_name)
-        self.queues_pending.add(message.queue_name)
         return super().enqueue(message, delay=delay)
+
+    def remake(self, queue_name: str) -> bool:
+        """Delete a queue that is broken, so that its next use makes it anew; False when messages
+        wait in it.
+
+        A quorum queue that was made within the seconds before its node was killed is there, empty
+        and "down", and stays so. Whoever sends to it or consumes it is told at once, or after 65 s
+        (RabbitMQ 3.10: ``net_ticktime`` and 5 s).
+        """
+        with closing(pika.BlockingConnection(self.parameters)) as connection:
+            channel = connection.channel()
+            with suppress(ChannelClosedByBroker):  # it is gone already
+                if channel.queue_declare(queue_name, passive=True).method.message_count:
+                    return False
+                log.warning("A broken queue is made anew", extra={"queue": queue_name})
+                channel.queue_delete(queue_name)
+        self.queues_pending.add(q_name(queue_name))
+        return True
 
     def count(self, queue_name: str) -> int:
         """Return how many messages wait in the queue, which is made when it is not there."""

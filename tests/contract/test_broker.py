@@ -5,7 +5,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,16 @@ import dramatiq
 import pytest
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.common import xq_name
-from pika.exceptions import NackError, UnroutableError
+from dramatiq.errors import ConnectionClosed
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import (
+    ChannelClosedByBroker,
+    ConnectionClosedByBroker,
+    NackError,
+    UnroutableError,
+)
 
-from pipeline import broker
+from pipeline import broker, rabbit
 from pipeline.rabbit import QuaylineConsumer
 from pipeline.settings import Settings
 from pipeline.signatures import BatchId, JobId
@@ -399,6 +406,72 @@ def test_queue_made_just_before_its_node_was_killed_takes_messages_again(
     rabbit_node.start()
     assert eventually(one, within_s=10)
     assert broker.waiting("contract")
+
+
+@pytest.mark.parametrize(("long_s", "offers"), [(60.0, 12), (0.0, 2)])
+def test_queue_that_takes_nothing_is_made_anew_once(
+    *, long_s: float, offers: int, refusing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each offer to a broken queue may wait a minute: there is one, and one more."""
+    monkeypatch.setattr(rabbit, "LONG_S", long_s)
+    offered: list[str] = []
+    publish = BlockingChannel.basic_publish
+
+    def counted(channel: BlockingChannel, **told: Any) -> None:
+        offered.append(told["routing_key"])
+        publish(channel, **told)
+
+    monkeypatch.setattr(BlockingChannel, "basic_publish", counted)
+    assert not one()
+    assert offered == ["contract"] * offers
+    refusing.control("clear_policy", "none")
+    assert eventually(one, within_s=10)
+    assert broker.waiting("contract") == 1
+
+
+@pytest.fixture
+def refusing(vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any) -> Iterator[Rabbit]:
+    """A node that takes no message for the queue (a quorum queue would take a first one)."""
+    use(settings_of(vhost, tmp_path, queue_type="classic"))
+    limit = json.dumps({"max-length": 0, "overflow": "reject-publish"})
+    rabbit_node.control("set_policy", "none", "^contract$", limit)
+    yield rabbit_node
+    with suppress(AssertionError):  # the test has cleared it
+        rabbit_node.control("clear_policy", "none")
+
+
+@pytest.mark.parametrize("waiting", [0, 1])
+def test_queue_that_nobody_can_consume_is_made_anew_unless_messages_wait(
+    waiting: int,
+    vhost: str,
+    rabbit_node: Rabbit,
+    tmp_path: Path,
+    use: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = use(settings_of(vhost, tmp_path))
+    made.declare_queue("contract", ensure=True)
+    broken: Iterator[Any] = iter(
+        lambda: raised(ConnectionClosedByBroker(541, "INTERNAL_ERROR")), None
+    )
+    consumer = made.consume("contract")
+    with closing(consumer):
+        monkeypatch.setattr(consumer, "iterator", broken)
+        assert all(sent(number) for number in range(waiting))
+        with pytest.raises(ConnectionClosed):
+            next(consumer)
+    with rabbit_node.channel() as channel:
+        if waiting:
+            assert channel.queue_declare("contract", passive=True).method.message_count == waiting
+        else:
+            with pytest.raises(ChannelClosedByBroker, match="404"):
+                channel.queue_declare("contract", passive=True)
+    assert sent(7)
+    assert broker.waiting("contract") == waiting + 1
+
+
+def raised(error: Exception) -> None:
+    raise error
 
 
 def test_connection_closed_by_the_server_is_opened_again(
