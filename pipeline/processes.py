@@ -2,12 +2,13 @@
 
 import ctypes
 import os
+import re
 import signal
 import socket
 import sys
-from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_MEMORY_KIB = re.compile(rb"Vm(?:RSS|Swap):\s*(\d+)")
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -24,11 +25,12 @@ def die_with_parent(parent_pid: int) -> None:
 def memory_bytes(pid: int) -> int:
     """Resident and swapped memory of the process; 0 when it is gone or the system does not say."""
     try:
-        status = Path(f"/proc/{pid}/status").read_bytes()
+        # Asked twenty times a second of each lint process: no buffer, no path, no line by itself.
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as status:
+            told = status.readall()
     except OSError:
         return 0
-    told = (line.split() for line in status.splitlines() if line.startswith((b"VmRSS", b"VmSwap")))
-    return sum(int(words[1]) * 1024 for words in told)
+    return sum(map(int, _MEMORY_KIB.findall(told))) * 1024
 
 
 def receive_exactly(connection: socket.socket, size: int) -> bytes:

@@ -206,7 +206,9 @@ def get(job_id: uuid.UUID | str) -> JobRow:
         raise NotFound(f"{job_id!r} is not the id of a job.") from None
     with session():
         try:
-            row = JobRow.get_or_none(JobRow.id == wanted)
+            # In words: each batch asks, and Peewee takes twice as long to say it as to be answered.
+            sql = f"SELECT * FROM jobs WHERE id = {'%s' if dialect().postgres else '?'}"
+            row = next(iter(JobRow.raw(sql, wanted.hex)), None)
         except (ValueError, RecursionError) as error:
             raise documents.corrupt(f"job {wanted} has a document that is no JSON") from error
     if row is None:

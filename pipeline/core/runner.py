@@ -28,7 +28,7 @@ from pipeline.store.results import Result
 log = logging.getLogger(__name__)
 
 #: Outcomes are written together, at most this often per batch, in seconds.
-FLUSH_EVERY_S = 0.5
+FLUSH_EVERY_S = 1.0
 
 STATES = {Reason.TIME_LIMIT: TaskState.TIMED_OUT, Reason.DEADLINE: TaskState.TIMED_OUT}
 

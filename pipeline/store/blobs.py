@@ -81,6 +81,11 @@ class BlobStore:
     def read(self, digest: str, offset: int = 0, length: int | None = None) -> bytes:
         """Return ``length`` bytes of the blob from ``offset``; to its end without a length."""
         with _storage_errors(digest):
+            if self._local:
+                # Each linted file is read so: fsspec takes four times as long to open one.
+                with open(self._path(digest), "rb", buffering=0) as stream:
+                    stream.seek(offset)
+                    return stream.readall() if length is None else stream.read(length)
             end = None if length is None else offset + length
             content: bytes = self._fs.cat_file(self._path(digest), start=offset, end=end)
             return content

@@ -13,7 +13,7 @@ from typing import Any
 import dramatiq
 import pytest
 from dramatiq.brokers.stub import StubBroker
-from dramatiq.common import xq_name
+from dramatiq.common import dq_name, xq_name
 from dramatiq.errors import ConnectionClosed
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import (
@@ -358,6 +358,23 @@ def test_quorum_is_the_default_and_confirms_are_on(vhost: str, tmp_path: Path, u
     made = use(settings_of(vhost, tmp_path))
     assert made.queue_type == "quorum"
     assert made.confirm_delivery
+
+
+def test_no_queue_is_made_for_messages_that_wait(
+    vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any
+) -> None:
+    """Rows say when work is due: a delay would be kept where no worker looks."""
+    made = use(settings_of(vhost, tmp_path))
+    seam = rabbit_seam(made, rabbit_node)
+    seam.actor()
+    with seam.working():
+        assert one()
+        eventually(lambda: seam.received, within_s=10)
+        listed = rabbit_node.control("list_queues", "name", "--formatter", "json")
+        assert {row["name"] for row in json.loads(listed)} >= {"contract", xq_name("contract")}
+        assert dq_name("contract") not in {row["name"] for row in json.loads(listed)}
+    with pytest.raises(ValueError, match="a row says when"):
+        made.get_actor("note").send_with_options(args=(1,), delay=1000)
 
 
 def test_deleted_queue_is_declared_again(

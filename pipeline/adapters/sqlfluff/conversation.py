@@ -66,7 +66,7 @@ def hold(
             if expected > frames.MAX_REPLY_BYTES + frames.REPLY.size:
                 return Ended(Reason.TOO_LARGE, "The result of this file is too large to keep.")
         if expected is not None and len(received) >= expected:
-            return _parse(bytes(received[frames.REPLY.size :]))
+            return _parse(memoryview(received)[frames.REPLY.size :])
     return ended
 
 
@@ -84,7 +84,7 @@ def _send(child: Child, work: bytes, watch: "_Watch") -> Ended | None:
     return None
 
 
-def _parse(raw: bytes) -> dict[str, Any] | Ended:
+def _parse(raw: memoryview) -> dict[str, Any] | Ended:
     """A reply of the right shape; the child may be lying."""
     try:
         reply = orjson.loads(raw)

@@ -14,10 +14,14 @@ REPLY = struct.Struct(">I")
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 
 
-def pack_work(header: dict[str, Any], data: bytes) -> bytes:
+def pack_header(header: dict[str, Any]) -> bytes:
+    """What pieces of work have in common."""
+    return json.dumps(header, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def pack_work(header: bytes, data: bytes) -> bytes:
     """One piece of work for a child."""
-    encoded = json.dumps(header, separators=(",", ":")).encode("utf-8", "surrogatepass")
-    return WORK.pack(len(encoded), len(data)) + encoded + data
+    return WORK.pack(len(header), len(data)) + header + data
 
 
 def pack_reply(reply: dict[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline import metrics
 from pipeline.adapters.sqlfluff import conversation
 from pipeline.adapters.sqlfluff.conversation import Ended
-from pipeline.adapters.sqlfluff.frames import pack_work
+from pipeline.adapters.sqlfluff.frames import pack_header, pack_work
 from pipeline.adapters.sqlfluff.processes import Child, Zygote, ZygoteGone
 from pipeline.errors import Transient
 from pipeline.states import Reason
@@ -24,6 +24,7 @@ from pipeline.states import Reason
 GIB = 1024**3
 MAX_FILES_PER_CHILD = 2000
 MAX_WARM_DIALECTS = 8
+MOST_HEADERS = 256
 # After these SQLFluff was left at any line: what it keeps in memory may be half made.
 UNSETTLING = frozenset({Reason.OUT_OF_MEMORY, Reason.ENGINE_ERROR})
 WAIT_STEP_S = 0.1
@@ -238,13 +239,20 @@ class LintPool:
 
 
 def _packed(work: LintWork) -> bytes:
-    header = {
-        "digest": work.config_digest,
-        "config": work.config,
-        "fix": work.fix,
-        "disable_noqa": work.disable_noqa,
-    }
+    told = (work.config_digest, work.fix, work.disable_noqa)
+    header = _headers.get(told)
+    if header is None:
+        if len(_headers) >= MOST_HEADERS:
+            _headers.clear()
+        digest, fix, disable_noqa = told
+        header = _headers[told] = pack_header(
+            {"digest": digest, "config": work.config, "fix": fix, "disable_noqa": disable_noqa}
+        )
     return pack_work(header, work.data)
+
+
+#: Most files of a batch have one configuration: packed once.
+_headers: dict[tuple[str, bool, bool], bytes] = {}
 
 
 def dialect_of(document: dict[str, Any]) -> str | None:
