@@ -242,9 +242,9 @@ class HeavyService:
         return "async"
 
 
-@service("test", "brief", heavy=True, limits=Limits(time_limit_s=1.0, max_attempts=1))
+@service("test", "brief", heavy=True, limits=Limits(time_limit_s=3.0, max_attempts=1))
 class BriefService(HeavyService):
-    """The same, with little time."""
+    """The same, with little time; its process starts within that, too."""
 
 
 @service("test", "once", heavy=True, limits=Limits(time_limit_s=60.0, max_attempts=1))
