@@ -33,9 +33,6 @@ AWAY = (BrokerError, AMQPError, OSError)
 _CONNECTION: Any = vars(RabbitmqBroker)["connection"]
 _CHANNEL: Any = vars(RabbitmqBroker)["channel"]
 
-#: How RabbitMQ ends a connection of which it does not know how to go on: INTERNAL_ERROR.
-INTERNAL_ERROR = 541
-
 #: Pause of an idle consumer between two looks at whether its worker stops.
 IDLE_MS = 2000
 
@@ -91,14 +88,7 @@ class QuaylineConsumer(_RabbitmqConsumer):
 
     def __next__(self) -> Any:
         """Return the next message, None when there was none for a while."""
-        try:
-            message = super().__next__()
-        except ConnectionClosed as error:
-            if getattr(error.message, "reply_code", None) == INTERNAL_ERROR:
-                # A broken queue lets nobody consume, and says so after a minute.
-                with suppress(*AWAY):
-                    self.broker.remake(self.queue_name)
-            raise
+        message = super().__next__()
         if message is not None and (said := self._fault(message)):
             log.error("A message is set aside", extra={**said, "queue": self.queue_name})
             self.nack(message)
@@ -196,8 +186,9 @@ class QuaylineRabbit(RabbitmqBroker):
         wait in it.
 
         A quorum queue that was made within the seconds before its node was killed is there, empty
-        and "down", and stays so. Whoever sends to it or consumes it is told at once, or after 65 s
-        (RabbitMQ 3.10: ``net_ticktime`` and 5 s).
+        and "down", and stays so. Whoever sends to it is told at once, or after 65 s (RabbitMQ 3.10:
+        ``net_ticktime`` and 5 s). Consumers leave it alone: one that comes while a queue is being
+        made is refused, too, and whoever deletes it then leaves RabbitMQ unable to make it again.
         """
         with closing(pika.BlockingConnection(self.parameters)) as connection:
             channel = connection.channel()

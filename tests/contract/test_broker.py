@@ -5,7 +5,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,8 @@ import dramatiq
 import pytest
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.common import dq_name, xq_name
-from dramatiq.errors import ConnectionClosed
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import (
-    ChannelClosedByBroker,
-    ConnectionClosedByBroker,
     NackError,
     UnroutableError,
 )
@@ -456,40 +453,6 @@ def refusing(vhost: str, rabbit_node: Rabbit, tmp_path: Path, use: Any) -> Itera
     yield rabbit_node
     with suppress(AssertionError):  # the test has cleared it
         rabbit_node.control("clear_policy", "none")
-
-
-@pytest.mark.parametrize("waiting", [0, 1])
-def test_queue_that_nobody_can_consume_is_made_anew_unless_messages_wait(
-    waiting: int,
-    vhost: str,
-    rabbit_node: Rabbit,
-    tmp_path: Path,
-    use: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    made = use(settings_of(vhost, tmp_path))
-    made.declare_queue("contract", ensure=True)
-    broken: Iterator[Any] = iter(
-        lambda: raised(ConnectionClosedByBroker(541, "INTERNAL_ERROR")), None
-    )
-    consumer = made.consume("contract")
-    with closing(consumer):
-        monkeypatch.setattr(consumer, "iterator", broken)
-        assert all(sent(number) for number in range(waiting))
-        with pytest.raises(ConnectionClosed):
-            next(consumer)
-    with rabbit_node.channel() as channel:
-        if waiting:
-            assert channel.queue_declare("contract", passive=True).method.message_count == waiting
-        else:
-            with pytest.raises(ChannelClosedByBroker, match="404"):
-                channel.queue_declare("contract", passive=True)
-    assert sent(7)
-    assert broker.waiting("contract") == waiting + 1
-
-
-def raised(error: Exception) -> None:
-    raise error
 
 
 def test_connection_closed_by_the_server_is_opened_again(
