@@ -438,6 +438,8 @@ def test_queue_that_takes_nothing_is_made_anew_once(
 
     monkeypatch.setattr(BlockingChannel, "basic_publish", counted)
     assert not one()
+    # Nobody waits for the last of them.
+    eventually(lambda: len(offered) >= offers, within_s=20)
     assert offered == ["contract"] * offers
     refusing.control("clear_policy", "none")
     assert eventually(one, within_s=10)
