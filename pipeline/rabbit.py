@@ -44,6 +44,10 @@ DEAD_BYTES = 16 * 1024 * 1024
 DEAD_PART = 0.5
 
 
+class NotTaken(BrokerError):
+    """RabbitMQ says, long after, that it did not take a message."""
+
+
 def _publish(publish: Any, **told: Any) -> None:
     """Offer a message. When the answer no was long in coming, that is told at once: Dramatiq would
     offer it five times more, each time on a new channel, and wait as long for each answer."""
@@ -62,10 +66,6 @@ def _without_body(record: logging.LogRecord) -> bool:
     if record.exc_info and isinstance(record.exc_info[1], DecodeError):
         record.exc_info = None
     return True
-
-
-class NotTaken(BrokerError):
-    """RabbitMQ says, long after, that it did not take a message."""
 
 
 class QuaylineConsumer(_RabbitmqConsumer):
@@ -259,7 +259,7 @@ class QuaylineRabbit(RabbitmqBroker):
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
         """Return a consumer. An idle one wakes every two seconds, not every second as Dramatiq asks
-        for by itself: that is half of what an idle worker costs."""
+        for by itself: an idle worker does little else."""
         if queue_name in CPU_HEAVY:
             prefetch = 1
         return super().consume(

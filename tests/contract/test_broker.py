@@ -15,10 +15,7 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.common import dq_name, xq_name
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import (
-    NackError,
-    UnroutableError,
-)
+from pika.exceptions import NackError, UnroutableError
 
 from pipeline import broker, rabbit
 from pipeline.rabbit import QuaylineConsumer
