@@ -5,6 +5,7 @@ retries are off (rows own them), a send waits at most ``broker_timeout_s`` and i
 answer (``False``), not an error: the sweep sends the hint again.
 """
 
+import gc
 import logging
 import threading
 import time
@@ -38,6 +39,7 @@ class Gatekeeper(Middleware):
         settings = get_settings()
         logs.configure(settings.log_level, settings.log_format)
         tracing.begin(settings.tracing_url, settings.worker_name)
+        _settle_memory()
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Note it."""
@@ -85,6 +87,18 @@ class Gatekeeper(Middleware):
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Begin anew."""
         _stopping.clear()
+
+
+#: Objects more before the collector looks at the youngest; and how many such looks before it looks
+#: at older ones. Rows and messages are many and soon gone, and hardly any are in circles.
+GC_THRESHOLDS = (20_000, 20, 20)
+
+
+def _settle_memory() -> None:
+    """What is loaded now stays, and the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 #: Of the process, not of a broker: a worker takes messages on the broker that its actors were
