@@ -8,6 +8,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import uuid_utils
 from uuid_utils.compat import uuid7
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,6 +24,11 @@ def now() -> datetime:
 def new_id() -> uuid.UUID:
     """Return a UUIDv7: unique everywhere, ordered by creation time (RFC 9562)."""
     return uuid7()
+
+
+def new_id_hex() -> str:
+    """Return the 32 digits of a new id; in a sixth of the time where nothing else is needed."""
+    return uuid_utils.uuid7().hex
 
 
 def id_at(moment: datetime) -> uuid.UUID:

@@ -41,4 +41,5 @@ def runs(seqs: Sequence[int]) -> list[list[int]]:
 
 def clean(text: str) -> str:
     """Return the text as a database takes it: no NUL or lone surrogate, 2,000 characters."""
-    return text[:2000].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    text = text[:2000].replace("\0", "\ufffd")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -64,6 +64,8 @@ def insert(job_id: uuid.UUID, tasks: Sequence[NewTask], seqs: Iterable[int]) -> 
 
     What a task needs is inserted with it, and is pending or has succeeded.
     """
+    if not any(task.needs or task.stops for task in tasks):
+        return
     by_seq = {task.seq: task for task in tasks}
     new = [by_seq[seq] for seq in sorted(seqs)]
     needed = {seq for task in new for seq in task.needs}
@@ -102,9 +104,9 @@ def _row(task: NewTask, by_seq: dict[int, NewTask], needed: set[int]) -> dict[st
 def follow(job_id: uuid.UUID, ended: Sequence[Ended]) -> list[Waiting]:
     """Let go what waited for these; return what must be cancelled instead.
 
-    Call it in the transaction that closed them.
+    Call it in the transaction that closed them; of what means nothing to others it need not know.
     """
-    if not any(each.onward for each in ended):
+    if not ended:
         return []
     stopping = next((each for each in ended if each.stops), None)
     waiting = _locked(job_id, everything=stopping is not None)
@@ -138,7 +140,7 @@ def _decide(job_id: uuid.UUID, ended: Sequence[Ended], waiting: dict[int, Waitin
     That has ended as well then, and others may need it.
     """
     dependents = _dependents(job_id)
-    todo = [(each.seq, each.name, each.is_good) for each in ended if each.onward]
+    todo = [(each.seq, each.name, each.is_good) for each in ended]
     while todo:
         seq, name, is_good = todo.pop()
         for each in (waiting[after] for after in dependents[seq] if after in waiting):

@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import tenacity
 
@@ -37,8 +37,7 @@ STATES = {Reason.TIME_LIMIT: TaskState.TIMED_OUT, Reason.DEADLINE: TaskState.TIM
 OPERATORS = retries.RETRYABLE | {Reason.OUT_OF_MEMORY, Reason.TIME_LIMIT}
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a kind says that one task ended: no reason means well.
 
     ``result`` is stored; ``result_key`` names one that is stored already. ``decision`` is what

@@ -174,7 +174,11 @@ def close_tasks(
         )
         closed = [row[:3] for row in rows]
         _record_tasks(job_id, "running", closed, actor)
-        ended = [Ended(seq, state, *more) for seq, state, _, *more in rows if state != "pending"]
+        ended = [
+            Ended(seq, state, name, onward)
+            for seq, state, _, name, onward in rows
+            if onward and state != "pending"
+        ]
         counted = [*closed, *_follow(job_id, ended, actor=actor)]
         rolled = roll_up(job_id, Counter(row[1] for row in counted), actor=actor)
     if lapsed_only and rolled:

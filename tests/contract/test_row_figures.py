@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from pipeline import metrics
@@ -154,8 +153,8 @@ def test_ends_retries_and_losses_are_counted_once(context: Context) -> None:
     for _ in range(2):  # told twice
         close(
             make.outcome(one),
-            replace(make.outcome(two, TaskState.PENDING), reason=Reason.CRASHED),
-            replace(make.outcome(three, TaskState.FAILED), reason=Reason.EXIT_CODE),
+            make.outcome(two, TaskState.PENDING)._replace(reason=Reason.CRASHED),
+            make.outcome(three, TaskState.FAILED)._replace(reason=Reason.EXIT_CODE),
         )
     make.let_leases_lapse()
     sweep(context)
