@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.core import jobs
 from pipeline.core.jobs import Submission
 from pipeline.core.kinds import register
+from pipeline.store.database import execute, session
 from tests.benchmarks import counting
 from tests.benchmarks.celery_chord import CHORD, CHUNK, CHUNKS, celery
 from tests.benchmarks.figures import Figure
@@ -21,7 +22,7 @@ from tests.support import trivial
 
 ACTORS = "tests.support.trivial.actors"
 SIZES, COMPARED, BIG = (100, 1000, 10_000, 100_000), 10_000, 100_000
-POLL_S = 0.02
+POLL_S = 0.01
 LIMIT_S = 300.0
 
 
@@ -78,14 +79,12 @@ def timed(running: Service, size: int) -> dict[str, float]:
     began = time.perf_counter()
     job_id = jobs.submit(Submission(kind="trivial", parameters={"tasks": size}))
     submitted = time.perf_counter() - began
-    while True:
-        job = jobs.get(job_id)
-        if job.finalized_at is not None:
-            break
+    while not _is_finalized(job_id):
         if time.perf_counter() - began > LIMIT_S:
-            raise TimeoutError(f"{size} tasks: {job.done} of {job.total} after {LIMIT_S} s")
+            raise TimeoutError(f"{size} tasks: not finished after {LIMIT_S} s")
         time.sleep(POLL_S)
     whole = time.perf_counter() - began
+    job = jobs.get(job_id)
     assert (job.state, job.done) == ("succeeded", size), (job.state, job.done, job.message)
     return {
         "all": whole,
@@ -94,6 +93,12 @@ def timed(running: Service, size: int) -> dict[str, float]:
         "closed": (job.finished_at - job.created_at).total_seconds(),
         **{f"cpu {role}": seconds for role, seconds in used(cpu, running.cpu_s()).items()},
     }
+
+
+def _is_finalized(job_id: uuid.UUID) -> bool:
+    """Look at as little as can be: the peer is told over its connection and need not ask."""
+    with session():
+        return bool(execute("SELECT finalized_at FROM jobs WHERE id = %s", job_id.hex)[0][0])
 
 
 def _said(plan: Plan, size: int) -> Figure:
