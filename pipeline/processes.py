@@ -25,7 +25,7 @@ def die_with_parent(parent_pid: int) -> None:
 def memory_bytes(pid: int) -> int:
     """Resident and swapped memory of the process; 0 when it is gone or the system does not say."""
     try:
-        # Asked twenty times a second of each lint process: no buffer, no path, no line by itself.
+        # Asked ten times a second of each lint process: no buffer, no path, no line by itself.
         with open(f"/proc/{pid}/status", "rb", buffering=0) as status:
             told = status.readall()
     except OSError:

@@ -97,9 +97,12 @@ class Dialect:
         return f"{{{','.join(told)}}}" if self.postgres else as_json(told)
 
 
+_SQLITE, _POSTGRES = Dialect("sqlite"), Dialect("postgresql")
+
+
 def dialect() -> Dialect:
     """Return the dialect of the open database."""
-    return Dialect("sqlite" if isinstance(proxy.obj, peewee.SqliteDatabase) else "postgresql")
+    return _SQLITE if isinstance(proxy.obj, peewee.SqliteDatabase) else _POSTGRES
 
 
 def open_database(url: str, *, pool: int = 20, timeout_s: float = 10.0) -> None:
@@ -280,17 +283,21 @@ def snapshot() -> Iterator[None]:
 
 def execute(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """Run one statement written with ``%s`` placeholders; return its rows, or ``[]``."""
-    if not dialect().postgres:
-        sql = sql.replace("%s", "?").replace("%%", "%")
-    cursor = proxy.obj.execute_sql(sql, parameters)
-    return list(cursor.fetchall()) if cursor.description else []
+    cursor = _run(sql, parameters)
+    # What psycopg's cursors say at once; their description is made for each who asks.
+    has_rows = cursor.rownumber is not None if dialect().postgres else cursor.description
+    return list(cursor.fetchall()) if has_rows else []
 
 
 def changed(sql: str, *parameters: Any) -> int:
     """Run one statement that changes rows, as ``execute`` does; return how many it changed."""
-    if not dialect().postgres:
-        sql = sql.replace("%s", "?").replace("%%", "%")
-    return int(proxy.obj.execute_sql(sql, parameters).rowcount)
+    return int(_run(sql, parameters).rowcount)
+
+
+def _run(sql: str, parameters: Sequence[Any]) -> Any:
+    if dialect().postgres:
+        return proxy.obj.run(sql, parameters)
+    return proxy.obj.execute_sql(sql.replace("%s", "?").replace("%%", "%"), parameters)
 
 
 def stream(sql: str, parameters: Sequence[Any], *, chunk: int = 500) -> Iterator[tuple[Any, ...]]:

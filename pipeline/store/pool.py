@@ -8,10 +8,12 @@ import math
 import select
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import psycopg
+from peewee import __exception_wrapper__  # type: ignore[attr-defined]  # not in its stubs
 from playhouse.pool import PooledPostgresqlDatabase
 
 from pipeline.store.watch import Watch
@@ -35,6 +37,32 @@ class PostgresPool(PooledPostgresqlDatabase):
         """Take a connection for this thread."""
         self._caller.came_at = time.monotonic()
         return bool(super().connect(reuse_if_open))
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """Run a statement and return this thread's own cursor, whose rows the next one replaces.
+
+        A new cursor for each, as Peewee takes, costs as much as the statement itself.
+        """
+        connection = self.connection()
+        cursor = getattr(self._caller, "cursor", None)
+        if cursor is None or cursor.connection is not connection:
+            cursor = self._caller.cursor = connection.cursor()
+        with __exception_wrapper__:
+            return cursor.execute(sql, parameters)
+
+    def begin(self, isolation_level: str | None = None) -> None:
+        """Begin a transaction."""
+        if isolation_level is None:
+            self.run("BEGIN")
+        else:
+            super().begin(isolation_level)
+
+    def commit(self) -> None:
+        """Commit; it fails on a connection that has been given up."""
+        if self.is_closed():
+            super().commit()
+        else:
+            self.run("COMMIT")
 
     def watched(self) -> AbstractContextManager[None]:
         """Watch over what this thread does with its connection while the block runs."""

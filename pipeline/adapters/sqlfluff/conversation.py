@@ -14,7 +14,7 @@ from pipeline.adapters.sqlfluff import frames
 from pipeline.adapters.sqlfluff.processes import Child
 from pipeline.states import Reason
 
-TICK_S = 0.05
+TICK_S = 0.1
 # While memory grows this much in one tick, look more often.
 QUICK_TICK_S = 0.01
 GROWING_BYTES = 16 * 1024 * 1024

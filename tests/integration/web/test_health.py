@@ -11,6 +11,7 @@ from peewee import OperationalError
 from pipeline.core import executions
 from pipeline.core.executions import Deployment
 from pipeline.errors import DatabaseUnavailable
+from pipeline.store import database
 from pipeline.store.blobs import BlobStore
 from pipeline.store.database import proxy
 from tests.integration.web.conftest import Api, Running
@@ -43,6 +44,7 @@ def test_strangers_are_not_told_where_the_database_is(
         raise OperationalError('to "10.1.2.3" failed for user "quayline"')
 
     monkeypatch.setattr(proxy.obj, "execute_sql", away)
+    monkeypatch.setattr(database, "_run", away)
     listed = api.bearer("qlt_x").get("/api/v1/jobs")
     ready = api.bearer(None).get("/readyz")
     for answer in (listed, ready):
