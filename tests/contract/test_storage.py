@@ -73,10 +73,10 @@ def test_stream_is_stored_to_its_end(blobs: BlobStore) -> None:
 
 def test_ranges_are_read_alone(blobs: BlobStore) -> None:
     digest = blobs.put(bytes(range(256))).digest
-    assert blobs.read(digest, 10, 5) == bytes(range(10, 15))
-    assert blobs.read(digest, 250) == bytes(range(250, 256))
-    assert blobs.read(digest, 250, 100) == bytes(range(250, 256))
-    assert blobs.read(digest, 0, 0) == b""
+    parts = [(10, 5), (250, 1 << 40), (0, 0), (300, 5), (0, 2)]
+    expected = [bytes(range(10, 15)), bytes(range(250, 256)), b"", b"", b"\0\1"]
+    assert blobs.read_parts(digest, parts) == expected
+    assert blobs.read_parts(digest, []) == []
 
 
 def test_opened_blob_can_be_sought(blobs: BlobStore) -> None:
@@ -136,7 +136,7 @@ def test_what_is_not_there_is_not_found(blobs: BlobStore) -> None:
     assert not blobs.has_named("jobs/1/report.json")
     for ask in (
         lambda: blobs.read(digest),
-        lambda: blobs.read(digest, 5, 5),
+        lambda: blobs.read_parts(digest, [(5, 5), (7, 1)]),
         lambda: blobs.open(digest),
         lambda: blobs.open_named("jobs/1/report.json"),
     ):

@@ -1,4 +1,4 @@
-"""One file's talk with a child: send the work, wait for the reply, watch the budgets."""
+"""The talk with a child: send the work, wait for the reply, watch the budgets of each file."""
 
 import os
 import select
@@ -19,6 +19,7 @@ TICK_S = 0.1
 QUICK_TICK_S = 0.01
 GROWING_BYTES = 16 * 1024 * 1024
 MIB = 1024 * 1024
+PIECE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,53 +39,68 @@ class Ended:
     peak_memory_bytes: int = 0
 
 
-def hold(
-    child: Child, work: bytes, limits: Limits, cancelled: Callable[[], bool]
-) -> dict[str, Any] | Ended:
-    """The child's reply, or why there is none; in that case the child is to be killed."""
-    watch = _Watch(child, limits, cancelled)
-    connection = child.connection
-    connection.setblocking(False)
-    ended = _send(child, work, watch)
-    received = bytearray()
-    expected: int | None = None
-    while ended is None:
-        ended = watch.wait(for_write=False)
-        if ended is not None:
-            break
-        try:
-            data = connection.recv(1 << 20)
-        except BlockingIOError:
-            continue
-        except OSError:
-            data = b""
-        if not data:
-            return Ended(None, "", watch.peak_bytes)
-        received += data
-        if expected is None and len(received) >= frames.REPLY.size:
-            expected = frames.REPLY.size + frames.REPLY.unpack_from(received)[0]
-            if expected > frames.MAX_REPLY_BYTES + frames.REPLY.size:
+class Conversation:
+    """The talk with one child, which answers in order. What is sent while it works waits in its
+    socket: between two files nobody has to be woken for it."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        #: Pieces of work that were sent and not answered; with any, the child is not at rest.
+        self.unanswered = 0
+        self._unsent = memoryview(b"")
+        self._received = bytearray()
+        child.connection.setblocking(False)
+
+    def send(self, work: bytes) -> None:
+        """Send the work as far as the socket takes it; ``reply`` sends the rest."""
+        self.unanswered += 1
+        self._unsent = memoryview(bytes(self._unsent) + work)
+        self._push()
+
+    def reply(self, limits: Limits, cancelled: Callable[[], bool]) -> dict[str, Any] | Ended:
+        """The child's next reply, or why there is none; in that case the child is to be killed."""
+        watch = _Watch(self.child, limits, cancelled)
+        while not self._is_complete():
+            if frames.reply_bytes(self._received) > frames.MAX_REPLY_BYTES:
                 return Ended(Reason.TOO_LARGE, "The result of this file is too large to keep.")
-        if expected is not None and len(received) >= expected:
-            return _parse(memoryview(received)[frames.REPLY.size :])
-    return ended
-
-
-def _send(child: Child, work: bytes, watch: "_Watch") -> Ended | None:
-    left = memoryview(work)
-    while left:
-        try:
-            left = left[child.connection.send(left) :]
-        except BlockingIOError:
-            ended = watch.wait(for_write=True)
+            ended = watch.wait(for_write=bool(self._unsent))
             if ended is not None:
                 return ended
+            self._push()
+            if not self._pull():
+                return Ended(None, "", watch.peak_bytes)
+        end = frames.REPLY.size + frames.reply_bytes(self._received)
+        raw = bytes(self._received[frames.REPLY.size : end])
+        del self._received[:end]
+        self.unanswered -= 1
+        return _parse(raw)
+
+    def _is_complete(self) -> bool:
+        size = frames.reply_bytes(self._received)
+        return 0 <= size <= min(frames.MAX_REPLY_BYTES, len(self._received) - frames.REPLY.size)
+
+    def _push(self) -> None:
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self.child.connection.send(self._unsent) :]
+        except BlockingIOError:
+            pass
         except OSError:
-            return Ended(None, "", watch.peak_bytes)
-    return None
+            self._unsent = memoryview(b"")  # it is gone: whoever reads hears of it
+
+    def _pull(self) -> bool:
+        """Read what there is; False at the end of what the child has to say."""
+        try:
+            data = self.child.connection.recv(PIECE_BYTES)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self._received += data
+        return bool(data)
 
 
-def _parse(raw: memoryview) -> dict[str, Any] | Ended:
+def _parse(raw: bytes) -> dict[str, Any] | Ended:
     """A reply of the right shape; the child may be lying."""
     try:
         reply = orjson.loads(raw)
@@ -112,13 +128,12 @@ class _Watch:
         self.peak_bytes = 0
 
     def wait(self, *, for_write: bool) -> Ended | None:
-        """None when the socket is ready; otherwise the budget that is spent."""
+        """None when the socket has something to read, or takes something; otherwise the budget
+        that is spent."""
         sockets = [self._child.connection]
         while True:
             left_s = max(0.0, self._look_at - time.monotonic())
-            readable, writable, _ = select.select(
-                [] if for_write else sockets, sockets if for_write else [], [], left_s
-            )
+            readable, writable, _ = select.select(sockets, sockets if for_write else [], [], left_s)
             # A child that always has something to say is looked at all the same.
             if time.monotonic() >= self._look_at:
                 ended = self._look()

@@ -24,6 +24,11 @@ def pack_work(header: bytes, data: bytes) -> bytes:
     return WORK.pack(len(header), len(data)) + header + data
 
 
+def reply_bytes(received: bytes | bytearray) -> int:
+    """How long the reply is that begins here; -1 while that is not known."""
+    return int(REPLY.unpack_from(received)[0]) if len(received) >= REPLY.size else -1
+
+
 def pack_reply(reply: dict[str, Any]) -> bytes:
     """One answer of a child; ``OverflowError`` when it is larger than the bound."""
     encoded = jsontext.encoded(reply)

@@ -5,17 +5,18 @@ never this process. A killed child is replaced from the zygote within millisecon
 """
 
 import contextlib
+import itertools
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline import metrics
 from pipeline.adapters.sqlfluff import conversation
-from pipeline.adapters.sqlfluff.conversation import Ended
+from pipeline.adapters.sqlfluff.conversation import Conversation, Ended, Limits
 from pipeline.adapters.sqlfluff.frames import pack_header, pack_work
 from pipeline.adapters.sqlfluff.processes import Child, Zygote, ZygoteGone
 from pipeline.errors import Transient
@@ -90,21 +91,32 @@ class LintPool:
         self._dialects: dict[str, None] = {}
 
     def lint(self, work: LintWork, *, cancelled: Callable[[], bool] = never) -> LintReply:
-        """The reply for one file; waits for a free child. Raises ``Transient`` when the engine
-        itself cannot run, never for what the file did."""
-        packed = _packed(work)
+        """The reply for one file, as ``lint_each`` gives it."""
+        with contextlib.closing(self.lint_each([work], cancelled=cancelled)) as replies:
+            return next(replies)
+
+    def lint_each(
+        self, works: Iterable[LintWork], *, cancelled: Callable[[], bool] = never
+    ) -> Generator[LintReply, None, None]:
+        """Yield the reply for each file, in order; waits for a free place. Close it when you leave.
+
+        While a file is linted the next one is asked for and sent, so that no child waits. Raises
+        ``Transient`` when the engine itself cannot run, never for what a file did.
+        """
+        pairs = _with_next(works)
+        first = next(pairs, None)
+        if first is None:
+            return
         if not self._take_place(cancelled):
-            return LintReply(Reason.CANCELLED, "The work was cancelled.", None, 0.0)
+            for _ in itertools.chain([first], pairs):
+                yield LintReply(Reason.CANCELLED, "The work was cancelled.", None, 0.0)
+            return
+        line = _Line(self, cancelled)
         try:
-            for last_try in (False, True):
-                try:
-                    return self._lint_once(work, packed, cancelled)
-                except ZygoteGone:
-                    self._discard_zygote()
-                    if last_try or self._closed:
-                        raise Transient("The lint engine has gone away.") from None
-            raise AssertionError("unreachable")
+            for work, following in itertools.chain([first], pairs):
+                yield line.reply(work, following)
         finally:
+            line.end()
             with self._changed:
                 self._taken -= 1
                 self._changed.notify()
@@ -138,29 +150,9 @@ class LintPool:
             self._taken += 1
             return True
 
-    def _lint_once(self, work: LintWork, packed: bytes, cancelled: Callable[[], bool]) -> LintReply:
-        child = self._take_child(work)
-        limits = conversation.Limits(
-            time_s=self._time_limit_s * (self._fix_factor if work.fix else 1),
-            memory_bytes=self._memory_limit_bytes,
-        )
-        started = time.monotonic()
-        try:
-            outcome = conversation.hold(child, packed, limits, cancelled)
-        except BaseException:
-            self._drop(child, None)
-            raise
-        seconds = time.monotonic() - started
-        if isinstance(outcome, Ended):
-            outcome = self._drop(child, outcome)
-            metrics.CHILD_KILLS.add(outcome.reason or "")
-            return LintReply(outcome.reason, outcome.message, None, seconds)
-        reason = Reason(outcome["reason"]) if outcome["reason"] is not None else None
-        if reason in UNSETTLING:
-            self._drop(child, None)
-        else:
-            self._give_back(child, seconds)
-        return LintReply(reason, outcome["message"], outcome["result"], seconds)
+    def _limits(self, work: LintWork) -> Limits:
+        time_s = self._time_limit_s * (self._fix_factor if work.fix else 1)
+        return Limits(time_s=time_s, memory_bytes=self._memory_limit_bytes)
 
     def _take_child(self, work: LintWork) -> Child:
         while True:
@@ -182,14 +174,15 @@ class LintPool:
             self._busy.add(child)
         return child
 
-    def _give_back(self, child: Child, seconds: float) -> None:
+    def _is_worn(self, child: Child, seconds: float) -> bool:
+        """Count a file that the child linted; True when another child is to lint the next."""
         child.files += 1
-        worn = child.files >= MAX_FILES_PER_CHILD
-        if seconds > 0.5 or child.files % 50 == 0:
-            worn = worn or child.memory_bytes() > self._memory_limit_bytes // 2
-        if worn:
-            self._drop(child, None)
-            return
+        if child.files >= MAX_FILES_PER_CHILD:
+            return True
+        is_looked_at = seconds > 0.5 or child.files % 50 == 0
+        return is_looked_at and child.memory_bytes() > self._memory_limit_bytes // 2
+
+    def _give_back(self, child: Child) -> None:
         with self._changed:
             self._busy.discard(child)
             if not self._closed:
@@ -236,6 +229,67 @@ class LintPool:
         if self._zygote is not None:
             self._zygote.forget()
         self._reset()
+
+
+class _Line:
+    """The files of one caller, one after the other, by one child for as long as that is fit."""
+
+    def __init__(self, pool: LintPool, cancelled: Callable[[], bool]) -> None:
+        self._pool = pool
+        self._cancelled = cancelled
+        self._talk: Conversation | None = None
+
+    def reply(self, work: LintWork, following: LintWork | None) -> LintReply:
+        """The reply for the file; the following one is sent behind it."""
+        for last_try in (False, True):
+            try:
+                return self._reply_once(work, following)
+            except ZygoteGone:
+                self._pool._discard_zygote()
+                if last_try or self._pool._closed:
+                    raise Transient("The lint engine has gone away.") from None
+        raise AssertionError("unreachable")
+
+    def end(self) -> None:
+        """Give back the child, or end one that works on what nobody wants to know any more."""
+        talk, self._talk = self._talk, None
+        if talk is not None:
+            if talk.unanswered:
+                self._pool._drop(talk.child, None)
+            else:
+                self._pool._give_back(talk.child)
+
+    def _reply_once(self, work: LintWork, following: LintWork | None) -> LintReply:
+        pool, talk = self._pool, self._talk
+        if talk is None:
+            talk = self._talk = Conversation(pool._take_child(work))
+        if not talk.unanswered:
+            talk.send(_packed(work))
+        if following is not None:
+            talk.send(_packed(following))
+        started = time.monotonic()
+        outcome = talk.reply(pool._limits(work), self._cancelled)
+        seconds = time.monotonic() - started
+        if isinstance(outcome, Ended):
+            self._talk = None
+            outcome = pool._drop(talk.child, outcome)
+            metrics.CHILD_KILLS.add(outcome.reason or "")
+            return LintReply(outcome.reason, outcome.message, None, seconds)
+        reason = Reason(outcome["reason"]) if outcome["reason"] is not None else None
+        if reason in UNSETTLING or pool._is_worn(talk.child, seconds):
+            self._talk = None
+            pool._drop(talk.child, None)
+        return LintReply(reason, outcome["message"], outcome["result"], seconds)
+
+
+def _with_next(works: Iterable[LintWork]) -> Iterator[tuple[LintWork, LintWork | None]]:
+    """Yield each with the one behind it."""
+    rest = iter(works)
+    work = next(rest, None)
+    while work is not None:
+        following = next(rest, None)
+        yield work, following
+        work = following
 
 
 def _packed(work: LintWork) -> bytes:

@@ -1,19 +1,18 @@
 """Lints one batch: each file in a killable child, each ending in the ledger."""
 
+import itertools
 import json
-import os
 import threading
 import time
-import uuid
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import cache, lru_cache
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import lru_cache
 from typing import Any
 
 from pipeline import broker, metrics
-from pipeline.adapters.sqlfluff.pool import LintPool, LintWork
+from pipeline.adapters.sqlfluff.pool import LintPool, LintReply, LintWork
 from pipeline.core import documents
 from pipeline.core.context import Context
 from pipeline.core.heartbeat import Heartbeat
@@ -21,7 +20,6 @@ from pipeline.core.runner import Ending, Ledger
 from pipeline.core.tasks import Claim
 from pipeline.errors import NotFound, Permanent
 from pipeline.kinds.sql_lint.spec import LintParameters, Place
-from pipeline.settings import MOST
 from pipeline.states import Reason
 from pipeline.store import results
 from pipeline.store.blobs import BlobStore
@@ -32,8 +30,8 @@ from pipeline.store.results import Result
 #: this plus the time limits of two files, far below RabbitMQ's 30 minutes.
 BATCH_BUDGET_S = 300.0
 
-#: Files of a batch under way at once: one in the child, one on its way there.
-AHEAD = 2
+#: A file as it was packed, or why it cannot be had.
+Packed = bytes | NotFound | Permanent
 
 
 def work(
@@ -42,68 +40,42 @@ def work(
     """Lint the claimed files, the largest first; stops early when the job is stopped."""
     parameters = documents.read(LintParameters, job.parameters, "parameters")
     pool = lint_pool(context)
-    places = _places(claims, ledger)
-    known = results.known(place.key for place in places.values()) if parameters.cache else set()
-    metrics.CACHE_HITS.add(job.kind, by=sum(place.key in known for place in places.values()))
+    placed = _placed(claims, ledger)
+    if parameters.cache:
+        placed = _unknown(placed, ledger, job.kind)
+    contents = _read(placed, context.blobs)
+    under_way: deque[tuple[Claim, Place]] = deque()
     ends_at = time.monotonic() + BATCH_BUDGET_S
 
-    def goes_on() -> bool:
-        return not (beat.stopped() or broker.stopping() or time.monotonic() > ends_at)
+    def works() -> Iterator[LintWork]:
+        for (claim, place), packed in zip(placed, contents, strict=True):
+            if beat.stopped() or broker.stopping() or time.monotonic() > ends_at:
+                return
+            told = _work_of(claim, place, packed, parameters, context.blobs)
+            if isinstance(told, Ending):
+                ledger.add(told)
+            else:
+                under_way.append((claim, place))
+                yield told
 
-    def lint(claim: Claim) -> Ending:
-        place = places[claim.id]
-        key = place.key
-        if key in known:
-            return Ending(claim, result_key=key)
-        told = _work_of(claim, place, parameters, context.blobs)
-        if isinstance(told, Ending):
-            return told
-        reply = pool.lint(told, cancelled=beat.stopped)
-        metrics.LINT_SECONDS.observe(reply.seconds)
-        metrics.LINT_FILES.add(reply.reason or "linted")
-        result = None
-        if reply.result is not None:
-            result = Result(key, reply.result, counts(reply.result))
-        return Ending(claim, reply.reason, reply.message, result)
-
-    for ending in _ahead(lint, [each for each in claims if each.id in places], goes_on):
-        if beat.stopped():
-            return
-        ledger.add(ending)
+    with closing(pool.lint_each(works(), cancelled=beat.stopped)) as replies:
+        for reply in replies:
+            if beat.stopped():
+                return
+            ledger.add(_ending(*under_way.popleft(), reply))
     if broker.stopping():
         ledger.hand_back(Reason.WORKER_LOST, "The worker was asked to stop.")
     elif not beat.stopped():
         ledger.hand_back(Reason.TIME_LIMIT, "The batch was long; the rest goes in another.")
 
 
-def _ahead(
-    lint: Callable[[Claim], Ending], claims: Sequence[Claim], goes_on: Callable[[], bool]
-) -> Iterator[Ending]:
-    """Yield the endings in order; while one is written down, the child works on the next file."""
-    threads = _lint_threads()
-    begun: deque[Future[Ending]] = deque()
-    try:
-        for claim in claims:
-            if not goes_on():
-                break
-            begun.append(threads.submit(lint, claim))
-            if len(begun) == AHEAD:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
-    finally:
-        wait(begun)
-
-
-@cache
-def _lint_threads() -> ThreadPoolExecutor:
-    """Return the threads that talk to lint children; made when they are needed, kept for the next
-    batch."""
-    return ThreadPoolExecutor(MOST, thread_name_prefix="lint")
-
-
-# A forked copy has none of them.
-os.register_at_fork(after_in_child=_lint_threads.cache_clear)
+def _ending(claim: Claim, place: Place, reply: LintReply) -> Ending:
+    metrics.LINT_SECONDS.observe(reply.seconds)
+    metrics.LINT_FILES.add(reply.reason or "linted")
+    result = None
+    if reply.result is not None:
+        result = Result(place.key, reply.result, counts(reply.result))
+    return Ending(claim, reply.reason, reply.message, result)
 
 
 def counts(document: dict[str, Any]) -> dict[str, int]:
@@ -117,24 +89,53 @@ def counts(document: dict[str, Any]) -> dict[str, int]:
     }
 
 
-def _places(claims: Sequence[Claim], ledger: Ledger) -> dict[uuid.UUID, Place]:
-    """Return where the files lie; a task whose row does not say so has ended."""
-    places = {}
+def _placed(claims: Sequence[Claim], ledger: Ledger) -> list[tuple[Claim, Place]]:
+    """Return where each file lies; a task whose row does not say so has ended."""
+    placed = []
     for claim in claims:
         try:
-            places[claim.id] = documents.read(Place, claim.payload, "payload")
+            placed.append((claim, documents.read(Place, claim.payload, "payload")))
         except Permanent as error:
             ledger.add(Ending(claim, error.reason, error.message))
-    return places
+    return placed
+
+
+def _unknown(
+    placed: Sequence[tuple[Claim, Place]], ledger: Ledger, kind: str
+) -> list[tuple[Claim, Place]]:
+    """End the tasks whose result is stored already; return the others."""
+    known = results.known(place.key for _, place in placed)
+    unknown = []
+    for claim, place in placed:
+        if place.key in known:
+            ledger.add(Ending(claim, result_key=place.key))
+        else:
+            unknown.append((claim, place))
+    metrics.CACHE_HITS.add(kind, by=len(placed) - len(unknown))
+    return unknown
+
+
+def _read(placed: Sequence[tuple[Claim, Place]], blobs: BlobStore) -> list[Packed]:
+    """Return the files as they were packed, in order; each pack is opened once."""
+    by_pack = defaultdict(list)
+    for _, place in placed:
+        by_pack[place.blobs[0]].append((place.at, place.length))
+    found: dict[str, Iterator[Packed]] = {}
+    for pack, parts in by_pack.items():
+        try:
+            found[pack] = iter(blobs.read_parts(pack, parts))
+        except (NotFound, Permanent) as error:
+            found[pack] = itertools.repeat(error)
+    return [next(found[place.blobs[0]]) for _, place in placed]
 
 
 def _work_of(
-    claim: Claim, place: Place, parameters: LintParameters, blobs: BlobStore
+    claim: Claim, place: Place, packed: Packed, parameters: LintParameters, blobs: BlobStore
 ) -> LintWork | Ending:
     """Return what the child is to do; how the task ends when what it needs is not there."""
     digest = place.blobs[1]
     try:
-        data, config = _content(blobs, place), _config(blobs, digest)
+        data, config = _unpacked(packed, place), _config(blobs, digest)
     except NotFound as error:
         # On a shared folder this machine may be the last to see a file: it is looked for again.
         return Ending(claim, Reason.STORAGE, error.message)
@@ -150,8 +151,9 @@ def _work_of(
     )
 
 
-def _content(blobs: BlobStore, place: Place) -> bytes:
-    packed = blobs.read(place.blobs[0], place.at, place.length)
+def _unpacked(packed: Packed, place: Place) -> bytes:
+    if not isinstance(packed, bytes):
+        raise packed
     try:
         return zlib.decompress(packed)
     except zlib.error as error:

@@ -173,7 +173,7 @@ def asked_of(pool: pools.LintPool, asked: dict[str, Any]) -> dict[str, Any]:
         config: dict[str, Any] = {"root": [], "file": [], "overrides": {}}
         children = [pool._take_child(_work(b"", config)) for _ in range(2)]
         for child in children:
-            pool._give_back(child, 0.0)
+            pool._give_back(child)
         assert pool._zygote is not None
         makers = {"owner": os.getpid(), "zygote": pool._zygote.pid}
         victims = {**makers, "sibling": children[0].pid}

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,14 @@ class StandIn:
     def __init__(self) -> None:
         self.works: list[LintWork] = []
 
-    def lint(self, told: LintWork, *, cancelled: Callable[[], bool]) -> LintReply:
-        self.works.append(told)
+    def lint_each(
+        self, works: Iterable[LintWork], *, cancelled: Callable[[], bool]
+    ) -> Generator[LintReply, None, None]:
+        for told in works:
+            self.works.append(told)
+            yield self._lint(told)
+
+    def _lint(self, told: LintWork) -> LintReply:
         text = told.data.decode()
         if "crash" in text:
             return LintReply(Reason.CRASHED, "The linter crashed.", None, 0.0)

@@ -48,15 +48,15 @@ def test_a_job_accepted_in_the_moment_of_the_signal_is_cancelled(quayline, here,
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_running_jobs_are_all_cancelled(quayline, here, engine, monkeypatch, signum, code):
-    lint, first = engine.lint, threading.Lock()
+    lint_each, first = engine.lint_each, threading.Lock()
 
-    def signalled(told, *, cancelled):
+    def signalled(works, *, cancelled):
         if first.acquire(blocking=False):
             os.kill(os.getpid(), signum)
         eventually(cancelled, within_s=20)
-        return lint(told, cancelled=cancelled)
+        return lint_each(works, cancelled=cancelled)
 
-    monkeypatch.setattr(engine, "lint", signalled)
+    monkeypatch.setattr(engine, "lint_each", signalled)
     result = quayline("lint", ".", "-d", "ansi")
     assert result.exit_code == code
     assert "Cancelling job" in result.stderr

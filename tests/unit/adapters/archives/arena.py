@@ -139,9 +139,8 @@ class Arena:
                 task.name.encode()
                 if task.state == "pending":
                     pack, _ = task.payload["blobs"]
-                    packed = self._context.blobs.read(
-                        pack, task.payload["at"], task.payload["length"]
-                    )
+                    place = (task.payload["at"], task.payload["length"])
+                    [packed] = self._context.blobs.read_parts(pack, [place])
                     assert len(zlib.decompress(packed)) == task.size_bytes
                 else:
                     assert task.reason, task.state

@@ -4,7 +4,7 @@ a sentence, alone."""
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,13 @@ ATTEMPTS = 2
 class Child:
     """A lint child that finds nothing."""
 
-    def lint(self, told: LintWork, *, cancelled: Callable[[], bool]) -> LintReply:
-        assert told.data in FILES.values()
-        assert isinstance(told.config, dict)
-        return LintReply(None, "", {"violations": []}, 0.0)
+    def lint_each(
+        self, works: Iterable[LintWork], *, cancelled: Callable[[], bool]
+    ) -> Generator[LintReply, None, None]:
+        for told in works:
+            assert told.data in FILES.values()
+            assert isinstance(told.config, dict)
+            yield LintReply(None, "", {"violations": []}, 0.0)
 
 
 @pytest.fixture(scope="module")
