@@ -1,11 +1,14 @@
 """Turns a job into tasks, under a lease, in bulk, resumable at any line."""
 
+import contextvars
 import logging
 import time
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Self
 
 from pipeline import broker, failpoints, logs, tracing
 from pipeline.core import documents, finishing, jobs, retries, transitions, trouble
@@ -60,15 +63,35 @@ class Planning:
         self._beat = beat
         self._context = context
         self._staged_at = 0.0
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="dispatch")
+        self._sent: Future[int] | None = None
 
     def add(self, tasks: Sequence[NewTask]) -> None:
         """Insert the tasks (one statement) and let workers begin on them."""
         self.check()
+        if self._sent is not None and self._sent.done():
+            self._sent.result()
         actor = self._context.settings.worker_name
         if transitions.insert_tasks(self.job_id, self._attempt, tasks, actor=actor) is None:
             raise Stopped
         failpoints.reach(Point.INSERTED)
-        dispatch(self._kind, self._context)
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Send what is due. PostgreSQL takes the next tasks meanwhile; SQLite has one writer."""
+        if dialect().postgres:
+            surroundings = contextvars.copy_context()
+            self._sent = self._sender.submit(surroundings.run, dispatch, self._kind, self._context)
+        else:
+            dispatch(self._kind, self._context)
+
+    def __enter__(self) -> Self:
+        """Let the kind plan."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Wait until what was inserted is sent."""
+        self._sender.shutdown()
 
     def stage(self, text: str) -> None:
         """Show the text as the job's stage."""
@@ -159,8 +182,8 @@ def run_plan(job_id: uuid.UUID, context: Context) -> bool:
         Heartbeat(job_id, renew, lease_s=settings.lease_s) as beat,
     ):
         try:
-            planning = Planning(job_id, attempt, job.kind, beat, context)
-            get_kind(job.kind).plan(job, planning, context)
+            with Planning(job_id, attempt, job.kind, beat, context) as planning:
+                get_kind(job.kind).plan(job, planning, context)
         except WorkerStops:
             text, actor = "The worker was asked to stop.", settings.worker_name
             transitions.put_back_job(job_id, attempt, 0.0, text, actor=actor, forgiven=True)
