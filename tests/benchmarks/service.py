@@ -70,7 +70,7 @@ class Service:
     def forget(self) -> None:
         """Empty the database: the next job finds no result to reuse."""
         with database.session():
-            database.execute("TRUNCATE jobs, results CASCADE")
+            database.execute("TRUNCATE jobs, tasks, results CASCADE")
 
     def cpu_s(self) -> dict[str, float]:
         """Return the CPU seconds that our processes (and this one) took so far, by their role."""
