@@ -43,11 +43,11 @@ class PostgresPool(PooledPostgresqlDatabase):
 
         A new cursor for each, as Peewee takes, costs as much as the statement itself.
         """
-        connection = self.connection()
-        cursor = getattr(self._caller, "cursor", None)
-        if cursor is None or cursor.connection is not connection:
-            cursor = self._caller.cursor = connection.cursor()
         with __exception_wrapper__:
+            connection = self.connection()
+            cursor = getattr(self._caller, "cursor", None)
+            if cursor is None or cursor.connection is not connection:
+                cursor = self._caller.cursor = connection.cursor()
             return cursor.execute(sql, parameters)
 
     def begin(self, isolation_level: str | None = None) -> None:
