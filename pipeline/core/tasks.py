@@ -108,7 +108,7 @@ def as_new_row(task: NewTask) -> dict[str, Any]:
         **{"id": new_id_hex(), "seq": task.seq, "name": clean(task.name)},
         **{"size_bytes": task.size_bytes, "payload": task.payload},
     }
-    if task.state is not _PENDING:
+    if task.state != _PENDING:
         row["state"] = task.state
     return _with_end(row, task)
 

@@ -45,11 +45,16 @@ class Conversation:
 
     def __init__(self, child: Child) -> None:
         self.child = child
-        #: Pieces of work that were sent and not answered; with any, the child is not at rest.
+        #: Pieces of work that were sent and not answered.
         self.unanswered = 0
         self._unsent = memoryview(b"")
         self._received = bytearray()
         child.connection.setblocking(False)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """It has answered all that was sent, and said nothing else."""
+        return not (self.unanswered or self._received)
 
     def send(self, work: bytes) -> None:
         """Send the work as far as the socket takes it; ``reply`` sends the rest."""

@@ -254,10 +254,10 @@ class _Line:
         """Give back the child, or end one that works on what nobody wants to know any more."""
         talk, self._talk = self._talk, None
         if talk is not None:
-            if talk.unanswered:
-                self._pool._drop(talk.child, None)
-            else:
+            if talk.is_at_rest:
                 self._pool._give_back(talk.child)
+            else:
+                self._pool._drop(talk.child, None)
 
     def _reply_once(self, work: LintWork, following: LintWork | None) -> LintReply:
         pool, talk = self._pool, self._talk
