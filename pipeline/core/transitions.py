@@ -170,7 +170,7 @@ def close_tasks(
                 {f"AND tasks.lease_until < {sql.now}" if lapsed_only else ""}
             RETURNING tasks.seq, tasks.state, tasks.reason, tasks.name, tasks.onward
             """,
-            as_json([as_row(each) for each in sorted(outcomes, key=lambda each: each.task_id)]),
+            as_json([as_row(each) for each in sorted(outcomes, key=lambda each: each.task_id.int)]),
         )
         closed = [row[:3] for row in rows]
         _record_tasks(job_id, "running", closed, actor)

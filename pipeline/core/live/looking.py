@@ -81,9 +81,7 @@ def _jobs(job_ids: set[uuid.UUID]) -> dict[uuid.UUID, _Found]:
     )
     found = {}
     for *told, result in rows:
-        row = JobRow()
-        for name, value in zip(_COLUMNS, told, strict=True):
-            setattr(row, name, JobRow._meta.fields[name].python_value(value))
+        row = JobRow.of(_COLUMNS, told)
         found[row.id] = _Found(row, result)
     return found
 
