@@ -1,4 +1,5 @@
-"""A proxy in front of a Docker daemon that hangs, is away, or loses replies when it is told to.
+"""A proxy in front of a Docker daemon that hangs, is away, loses replies or holds requests back
+when it is told to.
 
 It serves one request per connection: every request is forwarded with ``Connection: close``.
 """
@@ -13,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 _HEAD_END = b"\r\n\r\n"
@@ -21,6 +23,14 @@ _REFUSAL = (
     b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nConnection: close\r\n"
     b'Content-Length: 28\r\n\r\n{"message":"forbidden here"}'
 )
+
+
+@dataclass(frozen=True)
+class Held:
+    """A request that is held back: whether it has come, and may go on."""
+
+    is_here: threading.Event
+    goes_on: threading.Event
 
 
 class DockerProxy:
@@ -36,6 +46,7 @@ class DockerProxy:
         self._lock = threading.Lock()
         self._to_lose: list[re.Pattern[str]] = []
         self._to_refuse: list[re.Pattern[str]] = []
+        self._to_hold: list[tuple[re.Pattern[str], Held]] = []
         self._open: set[socket.socket] = set()
         self.lost: list[str] = []
         self.requests: list[str] = []
@@ -59,6 +70,17 @@ class DockerProxy:
         with self._lock:
             self._to_refuse.append(re.compile(request))
 
+    @contextmanager
+    def holding(self, request: str) -> Iterator[Held]:
+        """Inside the block, the next request that matches does not reach the daemon."""
+        held = Held(threading.Event(), threading.Event())
+        with self._lock:
+            self._to_hold.append((re.compile(request), held))
+        try:
+            yield held
+        finally:
+            held.goes_on.set()
+
     def break_off(self) -> None:
         """Every open connection ends."""
         with self._lock:
@@ -76,6 +98,7 @@ class DockerProxy:
             line = head.partition(b"\r\n")[0].decode("latin-1")
             self.requests.append(line)
             self._answers.wait()
+            self._hold(line)
             if self._takes(self._to_refuse, line):
                 client.sendall(_REFUSAL)
                 return
@@ -87,6 +110,14 @@ class DockerProxy:
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
             up.join()
+
+    def _hold(self, line: str) -> None:
+        with self._lock:
+            found = [each for each in self._to_hold if each[0].match(line)][:1]
+            self._to_hold = [each for each in self._to_hold if each not in found]
+        for _, held in found:
+            held.is_here.set()
+            held.goes_on.wait()
 
     def _reply(self, line: str, daemon: socket.socket, client: socket.socket) -> None:
         is_lost = self._takes(self._to_lose, line)

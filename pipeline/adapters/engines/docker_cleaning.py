@@ -16,16 +16,21 @@ PREPARED_S = 600.0
 
 def remove(client: Any, deployment: str, name: str, *, keep_output: bool = False) -> None:
     """Neither the container nor its volumes are there; a running one was killed."""
-    remove_one(client, deployment, name)
-    remove_one(client, deployment, name + PREPARING)
-    remove_volumes(client, deployment, name, keep_output=keep_output)
-
-
-def remove_one(client: Any, deployment: str, name: str) -> None:
-    """The container of that name is not there; its own volumes are."""
+    remove_preparing(client, deployment, name)
     seen = find(client, deployment, name)
     if seen is not None:
         harmless(client.remove_container, seen.id, v=True, force=True)
+    remove_volumes(client, deployment, name, keep_output=keep_output)
+
+
+def remove_preparing(client: Any, deployment: str, name: str) -> None:
+    """No container is being made under that name.
+
+    It is removed by its name and only if it does not run: the one that was seen may have been
+    given its own name since, and be started.
+    """
+    if find(client, deployment, name + PREPARING) is not None:
+        harmless(client.remove_container, name + PREPARING, v=True)
 
 
 def remove_volumes(client: Any, deployment: str, name: str, *, keep_output: bool = False) -> None:

@@ -6,7 +6,7 @@ from docker.errors import APIError, ImageNotFound
 
 from pipeline.adapters.engines import docker_config, docker_network
 from pipeline.adapters.engines.docker_body import body
-from pipeline.adapters.engines.docker_cleaning import PREPARING, remove_one, remove_volumes
+from pipeline.adapters.engines.docker_cleaning import PREPARING, remove_preparing, remove_volumes
 from pipeline.adapters.engines.docker_daemon import is_hosts, sentence
 from pipeline.adapters.engines.docker_finding import DONE_BEFORE, find_any, harmless, is_of
 from pipeline.adapters.engines.errors import (
@@ -24,19 +24,25 @@ def make(client: Any, deployment: str, spec: Spec) -> None:
     It is made under another name, and given its own when its configuration is in place: what has
     that name is whole, wherever its maker was killed.
     """
-    remove_one(client, deployment, spec.name + PREPARING)
+    remove_preparing(client, deployment, spec.name)
     # Volumes of an earlier container of that name would bring along what it left.
     remove_volumes(client, deployment, spec.name, keep_output=spec.resumes)
     container = _create(client, deployment, spec)
+    refusal = None
     try:
-        docker_config.put(client, container, spec)
-        client.rename(container, spec.name)
+        # Only who holds the other name can give this one, so it is there now or stays free. What
+        # runs under it has the same volumes: nothing is put there any more.
+        if find_any(client, spec.name) is None:
+            docker_config.put(client, container, spec)
+            client.rename(container, spec.name)
+            return
     except APIError as error:
         if is_hosts(error):
             raise
-        harmless(client.remove_container, container, v=True, force=True)
-        remove_volumes(client, deployment, spec.name, keep_output=spec.resumes)
-        _judge(client, deployment, spec.name, error)
+        refusal = error
+    harmless(client.remove_container, container, v=True, force=True)
+    remove_volumes(client, deployment, spec.name, keep_output=spec.resumes)
+    _judge(client, deployment, spec.name, refusal)
 
 
 def _create(client: Any, deployment: str, spec: Spec) -> str:
@@ -60,11 +66,13 @@ def _create(client: Any, deployment: str, spec: Spec) -> str:
     return str(made["Id"])
 
 
-def _judge(client: Any, deployment: str, name: str, error: APIError) -> None:
-    """Say why the container could not be made; nothing, when somebody else has made it."""
+def _judge(client: Any, deployment: str, name: str, refusal: APIError | None) -> None:
+    """Say why the container was not made; nothing, when somebody else has made it."""
     seen = find_any(client, name)
     if seen is None:
-        raise (_busy(name) if error.status_code in DONE_BEFORE else _refused(error)) from error
+        if refusal is None or refusal.status_code in DONE_BEFORE:
+            raise _busy(name) from refusal
+        raise _refused(refusal) from refusal
     if not is_of(seen, deployment):
         raise ForeignContainer(f"The Docker host has a container {name} that is not ours.")
 

@@ -259,7 +259,8 @@ def test_killed_broker_is_an_answer_and_its_return_is_noticed(
             assert seconds < 2 * TIMEOUT_S
     finally:
         rabbit_node.start()
-    assert eventually(one, within_s=20)
+    # At once, or when RabbitMQ has said after 65 s that it did not take the first one.
+    assert eventually(one, within_s=120)
 
 
 @pytest.mark.timeout(180)

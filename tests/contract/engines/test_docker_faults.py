@@ -205,6 +205,46 @@ def test_callers_at_the_same_time_have_one_container(docker_bench: Bench) -> Non
     assert _containers(spec.name) == 1
 
 
+def test_caller_that_clears_away_too_late_does_not_hit_what_has_run(
+    frail: Bench, proxy: DockerProxy
+) -> None:
+    """It saw the container being made; until it removed it that was named, started, and ended."""
+    engine, spec = frail.engine, frail.spec(MARK)
+    with ThreadPoolExecutor(2) as threads:
+        with proxy.holding("DELETE .*/containers/") as late:
+            with proxy.holding("POST .*/rename") as rename:
+                first = threads.submit(engine.create, spec)
+                assert rename.is_here.wait(10)
+                second = threads.submit(engine.create, spec)
+                assert late.is_here.wait(10)
+            made = first.result()
+            engine.start(spec.name)
+            frail.ended(spec.name)
+        assert second.result().id == made.id
+
+    assert frail.outputs(spec.name) == {"marks": b"x"}
+    assert _containers(spec.name) == 1
+
+
+def test_caller_that_makes_too_late_does_not_write_to_what_runs(
+    frail: Bench, proxy: DockerProxy
+) -> None:
+    """It saw no container; until it made one another had."""
+    engine, spec = frail.engine, frail.spec(MARK)
+    with ThreadPoolExecutor(1) as threads:
+        with proxy.holding("POST .*/containers/create") as late:
+            second = threads.submit(engine.create, spec)
+            assert late.is_here.wait(10)
+            made = engine.create(spec)
+            engine.start(spec.name)
+        assert second.result().id == made.id
+
+    assert frail.ended(spec.name).exit_code == 0
+    assert frail.outputs(spec.name) == {"marks": b"x"}
+    assert _containers(spec.name) == 1
+    assert len([line for line in proxy.requests if line.startswith("PUT ")]) == 1
+
+
 def _containers(name: str) -> int:
     with docker_client() as client:
         return len(client.containers(all=True, filters={"name": name}))
