@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.core import finishing, jobs, planning, transitions
 from pipeline.core.context import Context
+from pipeline.core.dispatch import dispatch
 from pipeline.core.retries import OUTAGE_PAUSES
 from pipeline.errors import DatabaseUnavailable, QuaylineError, StorageUnavailable
 from pipeline.store.database import dialect, execute, session
@@ -91,6 +92,34 @@ def test_reports_are_tried_until_the_outage_is_over(
     raising("finish", None)
     finishing.run_finish(job_id, context)
     assert jobs.get(job_id).result == {"done": 3}
+
+
+@pytest.mark.parametrize("failing", range(4))
+def test_outage_that_only_hits_what_is_sent_beside_a_plan_loses_no_task(
+    context: Context, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """On PostgreSQL a plan may learn of it at its next step, or end before."""
+    called = []
+
+    def fails_once(kind_name: str, where: Context) -> int:
+        called.append(kind_name)
+        if len(called) == failing + 1:
+            raise AWAY
+        return dispatch(kind_name, where)
+
+    monkeypatch.setattr(planning, "dispatch", fails_once)
+    monkeypatch.setattr("tests.support.trivial.plan.FIRST_CHUNK", 1)
+    monkeypatch.setattr("tests.support.trivial.plan.CHUNK", 1)
+    job_id = make.pending_job(tasks=4)
+    planning.run_plan(job_id, context)
+    if jobs.get(job_id).planned_at is None:
+        assert (jobs.get(job_id).attempt, jobs.get(job_id).message) == (0, AWAY.message)
+        let_pauses_pass()
+        planning.run_plan(job_id, context)
+    while make.batches(job_id):
+        make.work_off(job_id, context)
+    job = jobs.get(job_id)
+    assert (job.state, job.total, job.succeeded) == ("succeeded", 4, 4)
 
 
 def test_plan_whose_storage_stays_away_fails_with_the_reason(
