@@ -14,8 +14,9 @@ from pipeline.store.database import execute, session
 from tests.support.factories import claimed, close, planned_job
 
 JOBS, TASKS, WINDOW = 12, 1500, 4
-#: So many times four batches of 256 tasks are worked off; the blocks that a look may touch then.
-BATCH, ROUNDS, BLOCKS = 256, 12, 200
+#: So many times four batches of 256 tasks are worked off; the blocks that a look may touch then. It
+#: is 200 or so, and 19,000 where nothing that is over gets marked.
+BATCH, ROUNDS, BLOCKS = 256, 12, 1000
 
 
 @pytest.fixture
