@@ -88,12 +88,14 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL the whole group, as a supervisor does with what is left of a service."""
-        if self._popen is None:
+        # A supervisor may start the next one before this one's end was waited for.
+        popen = self._popen
+        if popen is None:
             return
         with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._popen.wait(STOP_S)
-        reaper.ended(self.pid)
+            os.killpg(popen.pid, signal.SIGKILL)
+        popen.wait(STOP_S)
+        reaper.ended(popen.pid)
 
     def family(self) -> list[psutil.Process]:
         """Return the processes below this one, its children first."""

@@ -8,11 +8,16 @@ from pipeline.settings import Settings
 README = (Path(__file__).parents[2] / "README.rst").read_text(encoding="utf-8")
 
 
-def test_every_setting_is_documented_once_with_its_description() -> None:
+def test_every_setting_is_documented_once_with_its_default_and_description() -> None:
     for name, field in Settings.model_fields.items():
-        assert README.count(f"   * - ``QUAYLINE_{name.upper()}``\n") == 1, name
-        assert field.description
-        assert field.description in README, name
+        first = f"   * - ``QUAYLINE_{name.upper()}``\n"
+        assert README.count(first) == 1, name
+        default, description = README.partition(first)[2].splitlines()[:2]
+        assert description == f"     - {field.description}"
+        # One that follows the machine is told in words.
+        if field.default_factory is None and field.default is not None:
+            told = f" ``{field.default}``" if str(field.default) else ""
+            assert default == f"     -{told}", name
 
 
 def test_every_built_in_service_and_task_is_documented() -> None:
